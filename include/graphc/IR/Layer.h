@@ -1,0 +1,42 @@
+// The layer dialect's C++ classes and the few questions that everyone asks of
+// its types.
+#pragma once
+
+#include "Support/DType.h"
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+namespace graphc::layer {
+
+/// True for a ranked tensor of floats.
+bool isFloatTensor(mlir::Type type);
+/// True for a whole cache, a block or a slot.
+bool isCache(mlir::Type type);
+/// The dtype of an MLIR element type, or nothing.
+std::optional<DType> dtypeOf(mlir::Type element);
+mlir::Type typeOf(mlir::MLIRContext *context, DType dtype);
+/// `tensor` with another element type.
+mlir::Type withElement(mlir::Type tensor, mlir::Type element);
+/// Names an op's first result after the last component of its layer's name.
+void nameResults(mlir::Operation *op, mlir::OpAsmSetValueNameFn set);
+
+class OutputOp;
+
+} // namespace graphc::layer
+
+#include "graphc/IR/LayerDialect.h.inc"
+#include "graphc/IR/LayerEnums.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "graphc/IR/LayerTypes.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "graphc/IR/LayerAttrs.h.inc"
+#include "graphc/IR/LayerInterfaces.h.inc"
+#define GET_OP_CLASSES
+#include "graphc/IR/LayerOps.h.inc"

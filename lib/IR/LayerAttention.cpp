@@ -1,0 +1,146 @@
+// Verifiers of attention and of the cache operations.
+#include "graphc/IR/Layer.h"
+
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+using namespace graphc;
+using namespace graphc::layer;
+
+static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
+
+static bool sameOrUnknown(int64_t a, int64_t b) {
+  return ShapedType::isDynamic(a) || ShapedType::isDynamic(b) || a == b;
+}
+
+static bool castsAreExplicit(Operation *op) {
+  auto graph = op->getParentOfType<GraphOp>();
+  return graph && graph.getCasts() == Casts::Explicit;
+}
+
+/// Rows must have the slot's heads and head size, and its element types once
+/// those are pinned and casts are explicit.
+static LogicalResult verifyRows(Operation *op, StringRef shapeLabel, StringRef typeLabel, AttentionCacheType slot,
+                                Value key, Value value) {
+  for (auto [rows, element, side] :
+       {std::tuple(key, slot.getKeys(), "key"), std::tuple(value, slot.getValues(), "value")}) {
+    ArrayRef<int64_t> shape = shapeOf(rows);
+    if (shape.size() != 4 || !sameOrUnknown(shape[1], slot.getKvHeads()) ||
+        !sameOrUnknown(shape[3], slot.getHeadDim()))
+      return op->emitOpError(shapeLabel) << ": " << side << " rows must be (batch, " << slot.getKvHeads()
+                                         << ", tokens, " << slot.getHeadDim() << "), got " << rows.getType();
+    if (castsAreExplicit(op) && slot.isPinned() && getElementTypeOrSelf(rows.getType()) != element)
+      return op->emitOpError(typeLabel) << ": " << side << " rows must have the cache's type " << element
+                                        << ", got " << rows.getType();
+  }
+  return success();
+}
+
+template <typename Op>
+static LogicalResult verifyWindow(Op op, StringRef label) {
+  if (op.getWindow() && (*op.getWindow() < 1 || !op.getCausal()))
+    return op.emitOpError(label) << ": window must be positive and needs causal";
+  return success();
+}
+
+LogicalResult AttentionOp::verify() {
+  const bool rows = getKey() && getValue();
+  if (rows == bool(getCache()) || bool(getKey()) != bool(getValue()))
+    return emitOpError("attention_c1: expected either key and value or a slot");
+  ArrayRef<int64_t> q = shapeOf(getQuery());
+  if (q.size() != 4)
+    return emitOpError("attention_c2: query must be (batch, heads, tokens, headDim), got ") << getQuery().getType();
+  int64_t kvHeads, headDim, valueDim;
+  if (rows) {
+    ArrayRef<int64_t> k = shapeOf(getKey()), v = shapeOf(getValue());
+    if (k.size() != 4 || v.size() != 4 || k[1] != v[1])
+      return emitOpError("attention_c2: key and value must be (batch, kvHeads, tokens, headDim), got ")
+             << getKey().getType() << " and " << getValue().getType();
+    kvHeads = k[1], headDim = k[3], valueDim = v[3];
+  } else {
+    AttentionCacheType slot = getCache().getType();
+    kvHeads = slot.getKvHeads(), headDim = valueDim = slot.getHeadDim();
+  }
+  if (ShapedType::isDynamic(q[1]) || ShapedType::isDynamic(kvHeads) || q[1] % kvHeads ||
+      !sameOrUnknown(q[3], headDim))
+    return emitOpError("attention_c2: kv heads must divide heads and head sizes must agree, got ")
+           << getQuery().getType() << " over " << kvHeads << " x " << headDim;
+  ArrayRef<int64_t> y = shapeOf(getY());
+  if (y.size() != 4 || !sameOrUnknown(y[1], q[1]) || !sameOrUnknown(y[3], valueDim))
+    return emitOpError("attention_c3: result must be (batch, ")
+           << q[1] << ", tokens, " << valueDim << "), got " << getY().getType();
+  return verifyWindow(*this, "attention_c4");
+}
+
+LogicalResult CachedAttentionOp::verify() {
+  AttentionCacheType slot = getCache().getType().getSlot(getBlock(), /*cross=*/false);
+  if (!slot)
+    return emitOpError("cached_attention_c1: cache has no block ") << getBlock();
+  ArrayRef<int64_t> q = shapeOf(getQuery());
+  if (q.size() != 4 || ShapedType::isDynamic(q[1]) || q[1] % slot.getKvHeads() ||
+      !sameOrUnknown(q[3], slot.getHeadDim()))
+    return emitOpError("cached_attention_c1: query must be (batch, a multiple of ")
+           << slot.getKvHeads() << ", tokens, " << slot.getHeadDim() << "), got " << getQuery().getType();
+  if (shapeOf(getY()) != q)
+    return emitOpError("cached_attention_c2: result must have the query's shape, got ") << getY().getType();
+  if (slot.isRing() && (!getWindow() || int64_t(*getWindow()) > slot.getWindow()))
+    return emitOpError("cached_attention_c4: a ring of window ")
+           << slot.getWindow() << " needs an attention window of at most that";
+  if (failed(verifyWindow(*this, "cached_attention_c4")))
+    return failure();
+  return verifyRows(*this, "cached_attention_c1", "cached_attention_c3", slot, getKey(), getValue());
+}
+
+LogicalResult CacheAppendOp::verify() {
+  auto slot = dyn_cast<AttentionCacheType>(getCache().getType());
+  return slot ? verifyRows(*this, "cache_append_c1", "cache_append_c2", slot, getKey(), getValue()) : success();
+}
+
+/// A part must have the type its path has in the whole; none goes with none.
+static LogicalResult verifyPart(Operation *op, StringRef label, Type whole, Type expected, Type part) {
+  if (isa<graphc::layer::NoneType>(whole) ? isa<graphc::layer::NoneType>(part) : expected && expected == part)
+    return success();
+  if (!expected)
+    return op->emitOpError(label) << ": " << whole << " has no such part";
+  return op->emitOpError(label) << ": part must be " << expected << ", got " << part;
+}
+
+static Type blockOf(Type cache, int64_t index) {
+  auto type = dyn_cast<CacheType>(cache);
+  if (!type || index < 0 || index >= int64_t(type.getBlocks().size()))
+    return {};
+  return type.getBlocks()[index];
+}
+
+static Type slotOf(Type block, bool cross) {
+  auto type = dyn_cast<BlockCacheType>(block);
+  if (!type)
+    return {};
+  return cross ? type.getCross() : type.getSelf();
+}
+
+LogicalResult GetBlockCacheOp::verify() {
+  Type whole = getCache().getType();
+  return verifyPart(*this, "get_c1", whole, blockOf(whole, getBlock()), getPart().getType());
+}
+
+LogicalResult GetAttentionCacheOp::verify() {
+  Type whole = getCache().getType();
+  return verifyPart(*this, "get_c1", whole, slotOf(whole, getCross()), getPart().getType());
+}
+
+LogicalResult PutBlockCacheOp::verify() {
+  Type whole = getCache().getType();
+  return verifyPart(*this, "put_c1", whole, blockOf(whole, getBlock()), getPart().getType());
+}
+
+LogicalResult PutAttentionCacheOp::verify() {
+  Type whole = getCache().getType();
+  return verifyPart(*this, "put_c1", whole, slotOf(whole, getCross()), getPart().getType());
+}
+
+bool CacheAppendOp::consumesCache(unsigned operand) { return operand == 0; }
+bool PutBlockCacheOp::consumesCache(unsigned) { return true; }
+bool PutAttentionCacheOp::consumesCache(unsigned) { return true; }
+bool CacheAdvanceOp::consumesCache(unsigned operand) { return operand == 0; }
+bool CachedAttentionOp::consumesCache(unsigned operand) { return isCache(getOperand(operand).getType()); }
