@@ -1,0 +1,145 @@
+"""The table of golden fixtures: which checkpoint shapes exist and what each one is there to cover.
+
+A fixture is a small random checkpoint in Hugging Face folder layout plus the results that transformers computes from
+it. Shapes are odd on purpose, so that a kernel which forgets a remainder, or an importer which derives one size from
+another, is caught.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Fixture:
+    """One folder test/models/<family>/<name>.
+
+    config:         keys of config.json that give the geometry
+    rope:           rope keys in the new spelling (rope_parameters); Llama only
+    style:          "new" writes config.json through transformers 5, "old" spells it as transformers 4 did
+    old_rope:       the same keys as `rope` in the old spelling (rope_theta, rope_scaling); style "old" only
+    dtype:          dtype of the stored tensors; the goldens are computed in float32 from the widened values
+    embedding_std:  below 1 for tied heads, or every model would only repeat its input
+    extra_config:   further keys put into config.json as they are
+    buffers:        stores the buffers that old checkpoints carry and a reader must skip
+    store_head:     stores lm_head.weight although it is tied
+    """
+
+    family: str
+    name: str
+    covers: str
+    config: dict
+    dtype: str
+    prompt_lengths: tuple
+    new_tokens: int = 12
+    rope: dict = field(default_factory=dict)
+    style: str = "new"
+    old_rope: dict = field(default_factory=dict)
+    shards: int = 1
+    embedding_std: float = 1.0
+    prefix: str = "transformer."
+    extra_config: dict = field(default_factory=dict)
+    buffers: bool = False
+    store_head: bool = False
+
+    @property
+    def session_length(self) -> int:
+        """Longest prompt plus the generated tokens: the length that `dynamic` and `longrope` are computed for."""
+        return max(self.prompt_lengths) + self.new_tokens
+
+
+SHORT = (5, 1, 11)
+LONG = (9, 1, 37)
+
+
+def llama(hidden, heads, kv, ffn, vocab, layers, **more):
+    return dict(hidden_size=hidden, num_attention_heads=heads, num_key_value_heads=kv, intermediate_size=ffn,
+                vocab_size=vocab, num_hidden_layers=layers, **more)
+
+
+def gpt2(hidden, heads, inner, vocab, layers, positions, **more):
+    return dict(n_embd=hidden, n_head=heads, n_inner=inner, vocab_size=vocab, n_layer=layers, n_positions=positions,
+                **more)
+
+
+FIXTURES = [
+    Fixture(
+        "llama", "mha", "one kv head per head, head size 8, untied head, default rope",
+        llama(32, 4, 4, 52, 101, 2, max_position_embeddings=64, rms_norm_eps=1e-3, tie_word_embeddings=False),
+        "float32", SHORT, new_tokens=16, rope=dict(rope_type="default", rope_theta=10000.0)),
+    Fixture(
+        "llama", "mqa_bias_one_layer", "one layer, one kv head, head size 20, every bias, tied head, own rope base",
+        llama(60, 3, 1, 70, 77, 1, max_position_embeddings=64, rms_norm_eps=1e-3, tie_word_embeddings=True,
+              attention_bias=True, mlp_bias=True),
+        "bfloat16", SHORT, new_tokens=16, style="old", rope=dict(rope_type="default", rope_theta=500.0),
+        old_rope=dict(rope_theta=500.0, rope_scaling=None), embedding_std=0.3),
+    Fixture(
+        "llama", "linear", "grouped kv heads, linear rope scaling under the key `type`, stored inv_freq buffers",
+        llama(48, 6, 2, 84, 93, 2, max_position_embeddings=64, rms_norm_eps=1e-5, tie_word_embeddings=True),
+        "float16", LONG, style="old", rope=dict(rope_type="linear", rope_theta=10000.0, factor=4.0),
+        old_rope=dict(rope_scaling=dict(type="linear", factor=4.0)), embedding_std=0.05, buffers=True),
+    Fixture(
+        "llama", "dynamic", "dynamic rope scaling past max_position_embeddings, head size 20, attention biases only",
+        llama(40, 2, 2, 44, 83, 2, max_position_embeddings=16, rms_norm_eps=2e-3, tie_word_embeddings=False,
+              attention_bias=True),
+        "bfloat16", LONG, rope=dict(rope_type="dynamic", rope_theta=1000.0, factor=2.0)),
+    Fixture(
+        "llama", "yarn", "yarn with its defaults, explicit head_dim (heads * head_dim != hidden), mlp biases only",
+        llama(36, 3, 1, 50, 91, 2, head_dim=20, max_position_embeddings=64, rms_norm_eps=1e-3,
+              tie_word_embeddings=False, mlp_bias=True),
+        "bfloat16", LONG,
+        rope=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16)),
+    Fixture(
+        "llama", "yarn_mscale", "yarn with beta_fast, beta_slow, mscale, mscale_all_dim and truncate set",
+        llama(40, 4, 2, 46, 85, 2, head_dim=20, max_position_embeddings=48, rms_norm_eps=1e-3,
+              tie_word_embeddings=True),
+        "float16", LONG, style="old", store_head=True,
+        rope=dict(rope_type="yarn", rope_theta=50.0, factor=3.0, original_max_position_embeddings=16, beta_fast=1.5,
+                  beta_slow=0.25, mscale=2.0, mscale_all_dim=0.5, truncate=False),
+        old_rope=dict(rope_theta=50.0, rope_scaling=dict(
+            rope_type="yarn", factor=3.0, original_max_position_embeddings=16, beta_fast=1.5, beta_slow=0.25,
+            mscale=2.0, mscale_all_dim=0.5, truncate=False)), embedding_std=0.3),
+    Fixture(
+        "llama", "longrope", "longrope, session longer than the original length (long factors), sharded",
+        llama(40, 4, 2, 38, 87, 2, head_dim=8, max_position_embeddings=64, rms_norm_eps=1e-3,
+              tie_word_embeddings=False),
+        "float32", LONG, shards=2,
+        rope=dict(rope_type="longrope", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16,
+                  short_factor=[1.0, 1.1, 1.3, 1.7], long_factor=[1.0, 1.5, 3.0, 4.0])),
+    Fixture(
+        "llama", "longrope_short", "longrope, session within the original length (short factors), attention_factor set",
+        llama(40, 5, 1, 42, 79, 2, max_position_embeddings=128, rms_norm_eps=1e-3, tie_word_embeddings=False),
+        "float16", SHORT, style="old",
+        rope=dict(rope_type="longrope", rope_theta=300.0, original_max_position_embeddings=32, attention_factor=1.25,
+                  short_factor=[1.0, 1.4, 1.9, 2.5], long_factor=[1.0, 3.5, 6.0, 8.0]),
+        old_rope=dict(rope_theta=300.0, rope_scaling=dict(
+            type="longrope", original_max_position_embeddings=32, attention_factor=1.25,
+            short_factor=[1.0, 1.4, 1.9, 2.5], long_factor=[1.0, 3.5, 6.0, 8.0]))),
+    Fixture(
+        "llama", "llama3", "llama3 rope scaling with all three bands, sharded, list of end tokens, tied head",
+        llama(44, 4, 2, 68, 99, 2, head_dim=20, max_position_embeddings=128, rms_norm_eps=1e-3,
+              tie_word_embeddings=True),
+        "bfloat16", LONG, style="old", shards=2,
+        rope=dict(rope_type="llama3", rope_theta=500.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                  original_max_position_embeddings=32),
+        old_rope=dict(rope_theta=500.0, rope_scaling=dict(
+            rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+            original_max_position_embeddings=32)),
+        embedding_std=0.3, extra_config=dict(bos_token_id=1, eos_token_id=[2, 98])),
+    Fixture(
+        "gpt2", "gelu_new", "transformer. prefix, tied head that is not stored, gelu_new, n_inner set",
+        gpt2(40, 5, 70, 103, 2, 64, layer_norm_epsilon=1e-3, activation_function="gelu_new"),
+        "float32", SHORT, new_tokens=16, embedding_std=0.3),
+    Fixture(
+        "gpt2", "prefixless", "no name prefix, stored causal-mask buffers, one layer, head size 20, n_inner absent",
+        gpt2(40, 2, None, 89, 1, 27, layer_norm_epsilon=1e-5, activation_function="gelu_new"),
+        "float32", SHORT, new_tokens=16, style="old", embedding_std=0.02, prefix="", buffers=True),
+    Fixture(
+        "gpt2", "relu_unscaled_untied", "relu, untied head, scale_attn_weights false",
+        gpt2(48, 6, 90, 107, 2, 64, layer_norm_epsilon=1e-3, activation_function="relu", scale_attn_weights=False,
+             tie_word_embeddings=False),
+        "float16", LONG),
+    Fixture(
+        "gpt2", "gelu_inverse_layer", "exact gelu, one head, scale_attn_by_inverse_layer_idx, three layers, sharded",
+        gpt2(36, 1, 58, 95, 3, 64, layer_norm_epsilon=1e-3, activation_function="gelu",
+             scale_attn_by_inverse_layer_idx=True, reorder_and_upcast_attn=True),
+        "bfloat16", LONG, shards=2, embedding_std=0.3),
+]
