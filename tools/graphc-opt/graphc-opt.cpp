@@ -1,5 +1,6 @@
 // graphc-opt runs any pass of graphc on textual IR of any phase, as mlir-opt
 // does for upstream dialects.
+#include "graphc/IR/Kernel.h"
 #include "graphc/IR/Layer.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -18,7 +19,7 @@ using namespace mlir;
 
 int main(int argc, char **argv) {
   DialectRegistry registry;
-  registry.insert<graphc::layer::LayerDialect, arith::ArithDialect, func::FuncDialect, LLVM::LLVMDialect,
+  registry.insert<graphc::layer::LayerDialect, graphc::kernel::KernelDialect, arith::ArithDialect, func::FuncDialect, LLVM::LLVMDialect,
                   math::MathDialect, memref::MemRefDialect, omp::OpenMPDialect, scf::SCFDialect,
                   vector::VectorDialect, x86vector::X86VectorDialect>();
   registerTransformsPasses();

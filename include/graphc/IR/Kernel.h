@@ -1,0 +1,36 @@
+// The kernel dialect's C++ classes.
+#pragma once
+
+#include "Support/DType.h"
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+namespace graphc::kernel {
+
+/// First of the memory spaces that hold cache: space 16 + index of the dtype.
+inline constexpr int64_t kCacheSpace = 16;
+inline int64_t cacheSpace(DType dtype) { return kCacheSpace + int64_t(dtype); }
+
+/// Checks an epilogue against its kernel: one argument for the interior value
+/// and each fused operand, one yielded value for each destination.
+mlir::LogicalResult verifyEpilogue(mlir::Operation *op);
+
+/// Attribute of a step function's arguments: what the runtime binds to it.
+/// A dictionary: kind, name, dims (numbers or symbol names) and the kind's own
+/// keys, as lib/Support/Program.h describes them.
+inline constexpr llvm::StringLiteral kBindingAttr = "kernel.binding";
+
+} // namespace graphc::kernel
+
+#include "graphc/IR/KernelDialect.h.inc"
+#include "graphc/IR/KernelEnums.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "graphc/IR/KernelAttrs.h.inc"
+#include "graphc/IR/KernelInterfaces.h.inc"
+#define GET_OP_CLASSES
+#include "graphc/IR/KernelOps.h.inc"

@@ -1,0 +1,27 @@
+// The kernel dialect's text is a fixed point of the printer.
+// RUN: graphc-opt %s | graphc-opt | FileCheck %s
+
+// CHECK-LABEL: func.func @matmul
+func.func @matmul(%x: memref<?x64xbf16>, %w: memref<128x64xbf16>, %b: memref<128xbf16>, %r: memref<?x128xbf16>, %y: memref<?x128xbf16>) {
+  // CHECK: kernel.matmul ins(%{{.*}}, %{{.*}} : memref<?x64xbf16>, memref<128x64xbf16>) fused(%{{.*}}, %{{.*}} : memref<128xbf16>, memref<?x128xbf16>) outs(%{{.*}} : memref<?x128xbf16>) attributes {layers = ["o", "residual"], phase = #kernel.phase<decode>, tile = #kernel.tile<rows = [6, 1], cols = 4, unroll = 1, block = 128, depth = 0, prefetch = 2048>}
+  kernel.matmul ins(%x, %w : memref<?x64xbf16>, memref<128x64xbf16>) fused(%b, %r : memref<128xbf16>, memref<?x128xbf16>)
+      outs(%y : memref<?x128xbf16>) attributes {layers = ["o", "residual"], phase = #kernel.phase<decode>, tile = #kernel.tile<rows = [6, 1], cols = 4, unroll = 1, block = 128, depth = 0, prefetch = 2048>} {
+  ^bb0(%acc: f32, %bias: bf16, %res: bf16):
+    %0 = arith.extf %bias : bf16 to f32
+    %1 = arith.addf %acc, %0 : f32
+    %2 = arith.truncf %1 : f32 to bf16
+    %3 = arith.extf %2 : bf16 to f32
+    %4 = arith.extf %res : bf16 to f32
+    %5 = arith.addf %3, %4 : f32
+    %6 = arith.truncf %5 : f32 to bf16
+    kernel.yield %6 : bf16
+  }
+  return
+}
+
+// CHECK-LABEL: func.func @attention
+func.func @attention(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %v: memref<?x32xf16>, %ks: memref<?x2x?x16xbf16, 18>, %vs: memref<?x2x?x16xf16, 17>, %starts: memref<?xi32>, %lengths: memref<?xi32>, %o: memref<?x64xbf16>) {
+  // CHECK: kernel.cached_attention
+  kernel.cached_attention ins(%q, %k, %v : memref<?x64xbf16>, memref<?x32xbf16>, memref<?x32xf16>) cache(%ks, %vs at %starts, %lengths : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xf16, 17>, memref<?xi32>, memref<?xi32>) outs(%o : memref<?x64xbf16>) {scale = 0.25, causal, phase = #kernel.phase<decode>, layers = ["self_attention"]}
+  return
+}
