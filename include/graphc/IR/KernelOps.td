@@ -37,7 +37,9 @@ def Kernel_PhaseAttr : I32EnumAttr<"Phase", "which specialisation of the graph",
   let cppNamespace = "::graphc::kernel";
   let genSpecializedAttr = 0;
 }
-def Kernel_PhaseEnumAttr : EnumAttr<Kernel_Dialect, Kernel_PhaseAttr, "phase">;
+def Kernel_PhaseEnumAttr : EnumAttr<Kernel_Dialect, Kernel_PhaseAttr, "phase"> {
+  let assemblyFormat = "`<` $value `>`";
+}
 
 def Kernel_TileAttr : AttrDef<Kernel_Dialect, "Tile"> {
   let mnemonic = "tile";

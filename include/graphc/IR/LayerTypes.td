@@ -111,6 +111,8 @@ def Layer_CastsAttr : I32EnumAttr<"Casts", "whether policies are requests or alr
   let cppNamespace = "::graphc::layer";
   let genSpecializedAttr = 0;
 }
-def Layer_CastsEnumAttr : EnumAttr<Layer_Dialect, Layer_CastsAttr, "casts">;
+def Layer_CastsEnumAttr : EnumAttr<Layer_Dialect, Layer_CastsAttr, "casts"> {
+  let assemblyFormat = "`<` $value `>`";
+}
 
 #endif // GRAPHC_IR_LAYERTYPES
