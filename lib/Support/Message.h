@@ -21,8 +21,10 @@ template <typename T> void appendPart(std::string &out, const T &part) {
   } else if constexpr (std::is_arithmetic_v<T>) {
     char digits[32];
     out.append(digits, std::to_chars(digits, digits + sizeof digits, part).ptr);
-  } else {
+  } else if constexpr (std::is_convertible_v<T, std::string_view>) {
     out += std::string_view(part);
+  } else { // absl::string_view, what Status::message() returns
+    out.append(part.data(), part.size());
   }
 }
 
