@@ -179,15 +179,6 @@ LogicalResult PolicyAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitEr
   return success();
 }
 
-LogicalResult RopeAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, FloatAttr base, int64_t dim,
-                               DictionaryAttr, UnitAttr) {
-  if (dim < 2 || dim % 2)
-    return emitError() << "rope dim must be even and positive, got " << dim;
-  if (!(base.getValueAsDouble() > 0))
-    return emitError() << "rope base must be positive, got " << base.getValueAsDouble();
-  return success();
-}
-
 //===-- Dialect -------------------------------------------------------------===//
 
 namespace {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "Support/DType.h"
+#include "Support/Rope.h"
 
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/IR/BuiltinTypes.h"
@@ -40,3 +41,12 @@ class OutputOp;
 #include "graphc/IR/LayerInterfaces.h.inc"
 #define GET_OP_CLASSES
 #include "graphc/IR/LayerOps.h.inc"
+
+namespace graphc::layer {
+
+/// The spec of a rope attribute, and the attribute of a valid spec. An attribute
+/// is verified when it is made, so its spec is valid.
+RopeSpec ropeSpec(RopeAttr rope);
+RopeAttr ropeAttr(mlir::MLIRContext *context, const RopeSpec &spec);
+
+} // namespace graphc::layer
