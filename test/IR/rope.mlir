@@ -8,7 +8,7 @@
 // CHECK-SAME: interleaved = #layer.rope<base = 1.000000e+04 : f64, dim = 16, interleaved = unit>
 // CHECK-SAME: linear = #layer.rope<{{.*}}, scaling = {factor = 4 : i64, rope_type = "linear"}>
 // CHECK-SAME: llama3 = #layer.rope<{{.*}}rope_type = "llama3"}>
-// CHECK-SAME: longrope = #layer.rope<{{.*}}long_factor = array<f64: 1.000000e+00, 2.000000e+00>{{.*}}>
+// CHECK-SAME: longrope = #layer.rope<{{.*}}long_factor = array<f64: 1.000000e+00, 2.000000e+00>
 // CHECK-SAME: yarn = #layer.rope<{{.*}}truncate = false}>
 module attributes {test.ropes = {
   default = #layer.rope<base = 1.0e4 : f64, dim = 16>,
