@@ -1,0 +1,54 @@
+// The one parser of pin rules.
+#include "Support/Pin.h"
+#include "Support/Message.h"
+#include "Support/Policy.h"
+
+namespace graphc {
+
+static absl::StatusOr<PinElement> parseElement(std::string_view text) {
+  if (text == "auto")
+    return PinElement{};
+  auto dtype = parseFloatDType("cache dtype", text);
+  if (!dtype.ok())
+    return invalidArgument(dtype.status().message(), "; 'auto' is the attention's compute type");
+  return PinElement{*dtype};
+}
+
+absl::StatusOr<PinRule> parsePinRule(std::string_view text) {
+  text = trimBlanks(text);
+  PinRule rule;
+  rule.text = text;
+  const auto inRule = [&](const absl::Status &status) {
+    return invalidArgument("pin rule '", text, "': ", status.message());
+  };
+  const RuleParts parts = splitRule(text);
+  if (text.find(':') != std::string_view::npos) {
+    auto selector = Selector::parse(parts.selector);
+    if (!selector.ok())
+      return inRule(selector.status());
+    if (selector->scope() == Selector::Scope::Kind)
+      return inRule(invalidArgument("selector must be a name path, got '", parts.selector,
+                                    "'; cache slots have no kind"));
+    rule.selector = *std::move(selector);
+  }
+  for (auto [key, value] : parts.settings) {
+    if (key.empty() && parts.settings.size() > 1)
+      return inRule(invalidArgument("expected k=DTYPE,v=DTYPE or one DTYPE, got '", value, "' among several"));
+    auto element = parseElement(value);
+    if (!element.ok())
+      return inRule(element.status());
+    if (key.empty()) {
+      rule.keys = rule.values = *element;
+      continue;
+    }
+    if (key != "k" && key != "v")
+      return inRule(invalidArgument("side must be k or v, got '", key, "'"));
+    std::optional<PinElement> &side = key == "k" ? rule.keys : rule.values;
+    if (side)
+      return inRule(invalidArgument("side '", key, "' must appear once, got it twice"));
+    side = *element;
+  }
+  return rule;
+}
+
+} // namespace graphc
