@@ -3,6 +3,8 @@
 #include "graphc/IR/Kernel.h"
 #include "graphc/IR/Layer.h"
 
+#include "passes/kernel/Passes.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -23,5 +25,6 @@ int main(int argc, char **argv) {
                   math::MathDialect, memref::MemRefDialect, omp::OpenMPDialect, scf::SCFDialect,
                   vector::VectorDialect, x86vector::X86VectorDialect>();
   registerTransformsPasses();
+  graphc::kernel::registerKernelPasses();
   return asMainReturnCode(MlirOptMain(argc, argv, "graphc pass driver\n", registry));
 }

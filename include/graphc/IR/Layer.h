@@ -28,6 +28,10 @@ mlir::Type withElement(mlir::Type tensor, mlir::Type element);
 /// Names an op's first result after the last component of its layer's name.
 void nameResults(mlir::Operation *op, mlir::OpAsmSetValueNameFn set);
 
+/// One result element for each operand element, computed in f32.
+template <typename ConcreteOp>
+class IsElementwise : public mlir::OpTrait::TraitBase<ConcreteOp, IsElementwise> {};
+
 class OutputOp;
 
 } // namespace graphc::layer

@@ -142,17 +142,22 @@ def Layer_AttentionOp : Layer_CriticalLayer<"attention",
   }];
 }
 
-def Layer_AddOp : Layer_Layer<"add", (ins Layer_FloatTensor:$a, Layer_FloatTensor:$b), (outs Layer_FloatTensor:$y)> {
+/// One result element per operand element, f32 inside.
+def Layer_IsElementwise : NativeOpTrait<"IsElementwise"> {
+  let cppNamespace = "::graphc::layer";
+}
+
+def Layer_AddOp : Layer_Layer<"add", (ins Layer_FloatTensor:$a, Layer_FloatTensor:$b), (outs Layer_FloatTensor:$y), [Layer_IsElementwise]> {
   let summary = "elementwise sum in f32. elementwise_c1: one shape";
   let hasVerifier = 1;
 }
 
-def Layer_MultiplyOp : Layer_Layer<"multiply", (ins Layer_FloatTensor:$a, Layer_FloatTensor:$b), (outs Layer_FloatTensor:$y)> {
+def Layer_MultiplyOp : Layer_Layer<"multiply", (ins Layer_FloatTensor:$a, Layer_FloatTensor:$b), (outs Layer_FloatTensor:$y), [Layer_IsElementwise]> {
   let summary = "elementwise product in f32. elementwise_c1: one shape";
   let hasVerifier = 1;
 }
 
-class Layer_Activation<string mnemonic, string formula> : Layer_Layer<mnemonic, (ins Layer_FloatTensor:$x), (outs Layer_FloatTensor:$y)> {
+class Layer_Activation<string mnemonic, string formula> : Layer_Layer<mnemonic, (ins Layer_FloatTensor:$x), (outs Layer_FloatTensor:$y), [Layer_IsElementwise]> {
   let summary = formula # ", in f32. elementwise_c1: one shape";
   let hasVerifier = 1;
 }

@@ -1,0 +1,151 @@
+// Fusion of elementwise kernels into the epilogue of a producer. Buffers are
+// written once and whole, so a buffer's writer stands for its value.
+#include "graphc/IR/Kernel.h"
+#include "passes/kernel/Passes.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
+#include "mlir/IR/IRMapping.h"
+
+namespace graphc::kernel {
+#define GEN_PASS_DEF_FUSEEPILOGUES
+#include "passes/kernel/Passes.h.inc"
+} // namespace graphc::kernel
+
+using namespace mlir;
+using namespace graphc::kernel;
+
+namespace {
+
+/// The op that writes each memref, and the others that touch it.
+class Writers {
+public:
+  explicit Writers(func::FuncOp function) {
+    for (Operation &op : function.front()) {
+      if (auto kernel = dyn_cast<EpilogueKernel>(op))
+        for (Value out : kernel.getOuts())
+          writers[out] = &op;
+      else if (auto gather = dyn_cast<GatherRowsOp>(op))
+        writers[gather.getOut()] = &op;
+      else if (auto attention = dyn_cast<CachedAttentionOp>(op))
+        writers[attention.getOut()] = &op;
+    }
+  }
+  /// Null for what the step is given: inputs, parameters, tables.
+  Operation *of(Value memref) const {
+    if (auto view = memref.getDefiningOp<ViewLikeOpInterface>())
+      memref = view.getViewSource();
+    return writers.lookup(memref);
+  }
+  void moveTo(Value memref, Operation *writer) { writers[memref] = writer; }
+
+private:
+  llvm::DenseMap<Value, Operation *> writers;
+};
+
+struct FuseEpilogues : graphc::kernel::impl::FuseEpiloguesBase<FuseEpilogues> {
+  void runOnOperation() override {
+    func::FuncOp function = getOperation();
+    if (function.isExternal())
+      return;
+    Writers writers(function);
+    for (auto elementwise : llvm::to_vector(function.front().getOps<ElementwiseOp>()))
+      fuse(elementwise, writers);
+    for (auto buffer : llvm::make_early_inc_range(function.front().getOps<BufferOp>()))
+      if (buffer->use_empty())
+        buffer.erase();
+  }
+
+  void fuse(ElementwiseOp op, Writers &writers) {
+    SmallVector<Value> operands{op.getX()};
+    llvm::append_range(operands, op.getFused());
+    EpilogueKernel producer;
+    Value through;
+    for (Value operand : operands) {
+      Operation *writer = writers.of(operand);
+      auto kernel = dyn_cast_or_null<EpilogueKernel>(writer);
+      if (!kernel || !llvm::is_contained(kernel.getOuts(), operand))
+        continue; // a view of a destination has other columns
+      if (!producer || producer->isBeforeInBlock(writer))
+        producer = kernel, through = operand;
+    }
+    if (!producer) {
+      ++numNoProducer;
+      return;
+    }
+    for (Value operand : operands) {
+      Operation *writer = writers.of(operand);
+      if (operand != through && writer && (writer == producer.getOperation() || !writer->isBeforeInBlock(producer)) &&
+          !llvm::is_contained(producer.getOuts(), operand)) {
+        ++numNotReady;
+        return;
+      }
+    }
+    merge(op, producer, writers);
+    ++numFused;
+  }
+
+  void merge(ElementwiseOp op, EpilogueKernel producer, Writers &writers) {
+    // Buffers that the new epilogue reads or writes must exist at the producer.
+    for (Value out : op.getOuts())
+      if (Operation *definition = out.getDefiningOp())
+        definition->moveBefore(producer);
+    for (Value operand : op.getFused())
+      if (Operation *view = operand.getDefiningOp(); view && producer->isBeforeInBlock(view))
+        view->moveBefore(producer);
+
+    Block &into = producer.getEpilogue().front(), &from = op.getEpilogue().front();
+    auto yield = cast<YieldOp>(into.getTerminator());
+    OpBuilder builder(yield);
+    // What the producer yields, by destination.
+    auto yielded = [&](Value memref) -> Value {
+      for (auto [out, value] : llvm::zip(producer.getOuts(), yield.getValues()))
+        if (out == memref)
+          return value;
+      return {};
+    };
+    IRMapping mapping;
+    SmallVector<Value> newFused;
+    auto bind = [&](Value memref, BlockArgument argument) {
+      Value value = yielded(memref);
+      if (!value) {
+        newFused.push_back(memref);
+        value = into.addArgument(cast<MemRefType>(memref.getType()).getElementType(), op.getLoc());
+      }
+      if (argument.getType().isF32() && !value.getType().isF32())
+        value = arith::ExtFOp::create(builder, op.getLoc(), argument.getType(), value);
+      mapping.map(argument, value);
+    };
+    bind(op.getX(), from.getArgument(0));
+    for (auto [memref, argument] : llvm::zip(op.getFused(), from.getArguments().drop_front()))
+      bind(memref, argument);
+    for (Operation &inner : from.without_terminator())
+      builder.clone(inner, mapping);
+
+    SmallVector<Value> values, outs;
+    for (auto [out, value] : llvm::zip(producer.getOuts(), yield.getValues())) {
+      const bool othersRead = llvm::any_of(out.getUsers(), [&](Operation *user) {
+        return user != producer.getOperation() && user != op.getOperation();
+      });
+      if (othersRead || isa<BlockArgument>(out)) {
+        outs.push_back(out);
+        values.push_back(value);
+      }
+    }
+    for (auto [out, value] : llvm::zip(op.getOuts(), cast<YieldOp>(from.getTerminator()).getValues())) {
+      outs.push_back(out);
+      values.push_back(mapping.lookup(value));
+      writers.moveTo(out, producer);
+    }
+    yield.getValuesMutable().assign(values);
+    producer.getFusedMutable().append(newFused);
+    producer.getOutsMutable().assign(outs);
+    SmallVector<Attribute> names(producer.getLayers().getValue());
+    llvm::append_range(names, op.getLayers());
+    producer.setLayersAttr(builder.getArrayAttr(names));
+    op.erase();
+  }
+};
+
+} // namespace

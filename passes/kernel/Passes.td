@@ -1,0 +1,113 @@
+// Layer -> kernel: one kernel per layer, elementwise work fused into the
+// kernels before it, memory planned, threads synchronised, equal blocks shared.
+#ifndef GRAPHC_PASSES_KERNEL
+#define GRAPHC_PASSES_KERNEL
+
+include "mlir/Pass/PassBase.td"
+
+def LowerLayers : Pass<"kernel-lower-layers", "::mlir::ModuleOp"> {
+  let summary = "makes a kernel of each layer, for prefill and for decode";
+  let description = [{
+    Replaces the module's `layer.graph` by two functions, `@graphc_prefill` and
+    `@graphc_decode`, whose arguments carry `kernel.binding` attributes that
+    say what the runtime passes: inputs, parameters, rope tables, caches,
+    outputs. Values become (rows, width) buffers, sequences packed end to end;
+    splitting and merging heads and slices are views; casts of activations are
+    elementwise kernels; casts of parameters become conversions at load, or
+    nothing where the stored type is widened in registers.
+
+    Precondition: casts are explicit, the cache is fused and pinned.
+    Postcondition: no layer op is left. A layer without a kernel is an error
+    that names it.
+
+    Before: `%y = add "layers.0.residual"(%a, %b) : (tensor<?x?x64xbf16>, tensor<?x?x64xbf16>) -> tensor<?x?x64xbf16>`
+    After:
+    ```mlir
+    %y = kernel.buffer "tokens" : memref<?x64xbf16>
+    kernel.elementwise ins(%a : memref<?x64xbf16>) fused(%b : memref<?x64xbf16>) outs(%y : memref<?x64xbf16>)
+        attributes {layers = ["layers.0.residual"]} {
+    ^bb0(%0: f32, %1: bf16):
+      %2 = arith.extf %1 : bf16 to f32
+      %3 = arith.addf %0, %2 : f32
+      %4 = arith.truncf %3 : f32 to bf16
+      kernel.yield %4 : bf16
+    }
+    ```
+    The operands of the logits are gathered to the rows whose logits are
+    wanted, so that a prefill computes one logits row, not one for each token.
+  }];
+  let dependentDialects = ["::graphc::kernel::KernelDialect", "::mlir::func::FuncDialect",
+    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect"];
+}
+
+def FuseEpilogues : Pass<"kernel-fuse-epilogues", "::mlir::func::FuncOp"> {
+  let summary = "moves elementwise kernels into the epilogue of the kernel before them";
+  let description = [{
+    An elementwise kernel joins the latest kernel that produces one of its
+    operands, if its other operands exist by then. The producer keeps its own
+    destination if others read it. Rounding points stay: they are the
+    arith.truncf operations of both regions. Attention has no epilogue and is
+    left alone.
+  }];
+  let statistics = [
+    Statistic<"numFused", "fused", "elementwise kernels fused">,
+    Statistic<"numNoProducer", "not-fused-no-producer", "elementwise kernels whose operands come from no kernel with an epilogue">,
+    Statistic<"numNotReady", "not-fused-operand-later", "elementwise kernels with another operand that is not there yet">,
+  ];
+}
+
+def ScheduleKernels : Pass<"kernel-schedule", "::mlir::func::FuncOp"> {
+  let summary = "orders kernels by the depth of their dependences";
+  let description = [{
+    Query, key and value products of a block stand together, then the rotary
+    embeddings of query and key, and so on: kernels of one level need no barrier
+    between them. Buffers and views come first. The order within a level stays.
+  }];
+}
+
+def PlanMemory : Pass<"kernel-plan-memory", "::mlir::func::FuncOp"> {
+  let summary = "places every buffer in a slot of the workspace";
+  let description = [{
+    Each `kernel.buffer` becomes a function argument with a `slot`. Buffers of
+    one row size that are not alive at the same level share a slot, so a kernel
+    never writes what a kernel of its level reads. A buffer that another block
+    reads (the residual stream) shares only with its like: equal blocks then
+    get equal plans and can share code. Arguments are one per (slot, type), so
+    their number does not grow with depth.
+  }];
+  let statistics = [
+    Statistic<"numBuffers", "buffers", "activation buffers">,
+    Statistic<"numSlots", "slots", "slots of the workspace">,
+  ];
+}
+
+def Parallelize : Pass<"kernel-parallelize", "::mlir::func::FuncOp"> {
+  let summary = "runs a step in one parallel region";
+  let description = [{
+    Wraps the body in a single `omp.parallel` and puts an `omp.barrier` before
+    each kernel that reads what another wrote since the last barrier, or writes
+    what another accessed. Kernels that do not depend on one another (query, key
+    and value) run without a barrier between them.
+  }];
+  let dependentDialects = ["::mlir::omp::OpenMPDialect"];
+  let statistics = [Statistic<"numBarriers", "barriers", "barriers in a step">];
+}
+
+def OutlineBlocks : Pass<"kernel-outline-blocks", "::mlir::ModuleOp"> {
+  let summary = "makes one function of all blocks that are the same";
+  let description = [{
+    The kernels of `layers.N` become a private function `@decoder_block.K`; two
+    blocks share it if they are equal up to names, parameters and cache. Types,
+    epilogues, windows and rope are part of equality. The call's `layer.path`
+    and the relative names in the callee give the full name. Callees are
+    `no_inline`, or LLVM would make the code grow with depth again. A remark
+    gives the first difference of a block that shares with none before it.
+  }];
+  let dependentDialects = ["::mlir::func::FuncDialect"];
+  let statistics = [
+    Statistic<"numBlocks", "blocks", "blocks outlined">,
+    Statistic<"numFunctions", "functions", "functions made of them">,
+  ];
+}
+
+#endif // GRAPHC_PASSES_KERNEL

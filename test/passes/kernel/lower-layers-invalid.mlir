@@ -1,0 +1,19 @@
+// RUN: graphc-opt %s --kernel-lower-layers --verify-diagnostics --split-input-file
+
+!ids = tensor<?x?xi32>
+// expected-error @+1 {{casts must be explicit before layers become kernels: run layer-materialize-casts}}
+layer.graph @main(%input_ids: !ids) -> (!ids) attributes {input_names = ["input_ids"]} {
+  output ids = %input_ids : !ids
+}
+
+// -----
+
+!slot = !layer.attention_cache<2 x 8, full, keys = f32, values = f32>
+!cache = !layer.cache<!layer.block_cache<self = !slot>>
+!ids = tensor<?x?xi32>
+!q = tensor<?x2x?x8xf32>
+layer.graph @main(%input_ids: !ids, %q: !q, %cache: !cache) -> (!cache) attributes {input_names = ["input_ids", "q", "cache"], casts = #layer.casts<explicit>} {
+  // expected-error @+1 {{layer 'layer.get_block_cache' (layer.get_block_cache) has no kernel for these operands}}
+  %block = get_block_cache %cache[0] : !cache -> !layer.block_cache<self = !slot>
+  output cache = %cache : !cache
+}
