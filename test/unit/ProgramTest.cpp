@@ -1,0 +1,238 @@
+// Support/Program and Support/MemoryPlan: the manifest round-trips, hostile ones
+// are refused by name, and plans count every byte.
+#include "Support/MemoryPlan.h"
+#include "Support/Program.h"
+
+#include <functional>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+using namespace graphc;
+using nlohmann::json;
+using Kind = Binding::Kind;
+
+static Binding make(Kind kind, std::string name, DType dtype, std::vector<Dim> dims) {
+  Binding binding;
+  binding.kind = kind;
+  binding.name = std::move(name);
+  binding.dtype = dtype;
+  binding.dims = std::move(dims);
+  return binding;
+}
+
+/// Two blocks (one full, one ring of window 100), 2 kv heads of 8, vocab 50.
+static Program example() {
+  Program program;
+  program.model = {"llama", 50, 16, 2, 1000, {1}, {2, 3}};
+  program.policy = "compute=bf16,output=f32";
+  program.pin = "k=bf16,v=f16";
+  program.targetName = "x86-64-v3";
+  program.features = {"avx2", "fma"};
+  program.outputs = {"logits"};
+  program.symbols = {"threads", "tokens", "batch", "rows", "capacity", "window:100"};
+  auto add = [&](Binding binding) -> Binding & {
+    return program.bindings.emplace_back(std::move(binding));
+  };
+  add(make(Kind::Input, "ids", DType::I32, {Dim::of("tokens")}));
+  add(make(Kind::Input, "starts", DType::I32, {Dim::of("batch", 1)}));
+  add(make(Kind::Input, "lengths", DType::I32, {Dim::of("batch")}));
+  for (const char *name : {"embedder.kernel", "head.kernel"}) { // tied
+    Binding &kernel =
+        add(make(Kind::Parameter, name, DType::BF16, {Dim::number(50), Dim::number(16)}));
+    kernel.source = "embed.weight";
+    kernel.stored = DType::BF16;
+  }
+  Binding &converted =
+      add(make(Kind::Parameter, "up.kernel", DType::BF16, {Dim::number(16), Dim::number(48)}));
+  converted.source = "up.weight";
+  converted.stored = DType::F32;
+  converted.roundings = {DType::F16, DType::BF16};
+  converted.transpose = true;
+  for (int64_t block : {0, 1}) {
+    const char *rows = block ? "window:100" : "capacity";
+    const std::vector<Dim> dims{Dim::of("batch"), Dim::number(2), Dim::of(rows), Dim::number(8)};
+    add(make(Kind::Cache, "keys", DType::BF16, dims)).block = block;
+    add(make(Kind::Cache, "values", DType::F16, dims)).block = block;
+  }
+  Binding &cos = add(make(Kind::Rope, "cos", DType::F32, {Dim::of("capacity"), Dim::number(4)}));
+  cos.rope.dim = 8;
+  add(make(Kind::Buffer, "x", DType::F32, {Dim::of("tokens", 0, 32), Dim::number(16)})).slot = 7;
+  add(make(Kind::Buffer, "y", DType::BF16, {Dim::of("tokens"), Dim::number(16)})).slot = 7;
+  add(make(Kind::Buffer, "z", DType::F32, {Dim::of("threads"), Dim::number(100)})).slot = 1;
+  add(make(Kind::Output, "logits", DType::F32, {Dim::of("rows"), Dim::number(50)}));
+  add(make(Kind::Trace, "trace", DType::F32, {}));
+  program.kernels = {{{"embedder", "norm"}, {{9, "embedder"}, {10, "norm"}}}};
+  return program;
+}
+
+static std::string failure(const absl::Status &status) { return std::string(status.message()); }
+
+TEST(Program, roundTripsThroughText) {
+  const Program program = example();
+  ASSERT_TRUE(checkProgram(program).ok()) << checkProgram(program);
+  auto read = parseProgram(programText(program), "m");
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(*read, program);
+}
+
+TEST(Program, readsAndPrintsDims) {
+  for (const char *text : {"tokens", "batch+1", "tokens align 32", "window:7+2 align 64"})
+    EXPECT_EQ(dimText(*parseDim(text)), text);
+  EXPECT_EQ(*parseDim("rows+3 align 4"), Dim::of("rows", 3, 4));
+  for (const char *text : {"", "token", "tokens+", "tokens+x", "tokens+-1", "tokens align 0", "7",
+                           "window:", "window:0", "window:99999999999999999999", "tokens align"})
+    EXPECT_EQ(failure(parseDim(text).status()),
+              std::string("dim must be a number or a symbol with '+N' and ' align N', got '") +
+                  text + "'");
+}
+
+TEST(Program, evaluatesDims) {
+  const Program program = example();
+  Extents extents{.threads = 3, .tokens = 33, .batch = 2, .rows = 2, .capacity = 500, .chunk = 40};
+  const std::vector<int64_t> values = symbolValues(program, extents);
+  EXPECT_EQ(values, (std::vector<int64_t>{3, 33, 2, 2, 500, 192})); // 100 + 40 - 1, up to 64s
+  EXPECT_EQ(dimValue(program, Dim::of("tokens", 0, 32), values), 64);
+  EXPECT_EQ(dimValue(program, Dim::of("batch", 1), values), 3);
+  EXPECT_EQ(dimValue(program, Dim::number(9), values), 9);
+}
+
+TEST(Program, ringsHoldWhatOneCallMaySee) {
+  EXPECT_EQ(ringRows(/*window=*/1, /*capacity=*/1000, /*chunk=*/1), 64);
+  EXPECT_EQ(ringRows(64, 1000, 1), 64);
+  EXPECT_EQ(ringRows(64, 1000, 2), 128);
+  EXPECT_EQ(ringRows(64, 100, 64), 100);
+  EXPECT_EQ(ringRows(int64_t(1) << 40, 100, INT64_MAX), 100);
+}
+
+TEST(Program, refusesHostileManifests) {
+  struct Case {
+    std::function<void(json &)> change;
+    const char *message;
+  };
+  const Case cases[] = {
+      {[](json &m) { m["version"] = 99; },
+       "m: program version must be 1, got 99; compile the model again with this graphc"},
+      {[](json &m) { m.erase("version"); }, "m: key 'version' must be an integer, got nothing"},
+      {[](json &m) { m["more"] = 1; }, "m: key 'more' must be absent, got number 1"},
+      {[](json &m) { m["model"]["vocab_size"] = 0; },
+       "m: model vocab_size must be from 1 to 2147483647, got 0"},
+      {[](json &m) { m["model"]["eos_token_ids"] = {"x"}; },
+       "m: model: eos_token_ids[0] must be an integer, got string 'x'"},
+      {[](json &m) { m["symbols"][0] = "thread"; },
+       "m: symbol must be threads, tokens, batch, rows, capacity or window:N, got 'thread'"},
+      {[](json &m) { m["symbols"][0] = "batch"; },
+       "m: symbol 'batch' must be declared once, got it twice"},
+      {[](json &m) { m["symbols"].erase(1); },
+       "m: binding 'ids' must use the program's symbols, got 'tokens'"},
+      {[](json &m) { m["bindings"][0]["kind"] = "imput"; },
+       "m: bindings[0]: key 'kind' must be one of input, parameter, cache, rope, buffer, output, "
+       "trace, got 'imput'"},
+      {[](json &m) { m["bindings"][0]["dtype"] = "i64"; },
+       "m: binding 'ids' must be i32 (tokens), got i64 (tokens)"},
+      {[](json &m) { m["bindings"][0]["dims"] = {"batch"}; },
+       "m: binding 'ids' must be i32 (tokens), got i32 (batch)"},
+      {[](json &m) { m["bindings"][0]["name"] = "mask"; },
+       "m: binding 'mask' must be an input: ids, positions, starts, lengths or row_ids"},
+      {[](json &m) { m["bindings"][3]["dims"] = {-1}; },
+       "m: bindings[3]: dims[0] must be a positive integer or a symbol, got number -1"},
+      {[](json &m) { m["bindings"][3]["dims"] = {int64_t(1) << 40, int64_t(1) << 40}; },
+       "m: binding 'embedder.kernel' must have at most 2^56 bytes, got (1099511627776, "
+       "1099511627776)"},
+      {[](json &m) { m["bindings"][3]["dims"] = std::vector<int>(9, 1); },
+       "m: binding 'embedder.kernel' must have at most 8 dims, got 9"},
+      {[](json &m) { m["bindings"][3]["stored"] = "f16"; },
+       "m: binding 'embedder.kernel' must have a dtype that holds every f16, got bf16"},
+      {[](json &m) { m["bindings"][5]["transform"] = {"transpose", "bf16"}; },
+       "m: bindings[5]: key 'transform' must be dtypes, then 'transpose' or nothing, got 'bf16'"},
+      {[](json &m) { m["bindings"][6]["dims"][2] = "tokens"; },
+       "m: binding 'keys' must be (batch, kvHeads, capacity or window:N, headDim), got (batch, 2, "
+       "tokens, 8)"},
+      {[](json &m) { m["bindings"][8]["block"] = 0; },
+       "m: binding 'keys' must appear once, got it twice"},
+      {[](json &m) { m["bindings"][10]["rope"]["dim"] = 6; },
+       "m: binding 'cos' must be f32 (capacity, 3), got f32 (capacity, 4)"},
+      {[](json &m) { m["bindings"][11]["slot"] = -1; },
+       "m: binding 'x' must have a slot of at least 0, got -1"},
+      {[](json &m) { m["bindings"][14]["dims"] = {50, "rows"}; },
+       "m: binding 'logits' must have rows or tokens as its first dim, since it is an output, got "
+       "(50, rows)"},
+      {[](json &m) { m["bindings"].push_back(m["bindings"][0]); },
+       "m: binding 'trace' must be the last binding, since it is the trace"},
+      {[](json &m) { m["kernels"][0]["outputs"][0]["binding"] = 16; },
+       "m: kernel output 'embedder' must name one of 16 bindings, got 16"},
+  };
+  for (const Case &hostile : cases) {
+    json manifest = programToJson(example());
+    hostile.change(manifest);
+    EXPECT_EQ(failure(parseProgram(manifest.dump(), "m").status()), hostile.message);
+  }
+  EXPECT_FALSE(parseProgram("", "m").ok());
+  EXPECT_FALSE(parseProgram("[]", "m").ok());
+}
+
+TEST(Program, writesTextForNamesThatAreNoUtf8) {
+  Program program = example();
+  program.policy = "\xff";
+  EXPECT_TRUE(parseProgram(programText(program), "m").ok());
+}
+
+TEST(MemoryPlan, countsEveryByte) {
+  const Program program = example();
+  auto plan = planMemory(program, {.batch = 3, .capacity = 500, .chunk = 40, .threads = 2});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->weightsMapped, 50u * 16 * 2); // tied: once
+  EXPECT_EQ(plan->weightsConverted, 16u * 48 * 2);
+  ASSERT_EQ(plan->blocks.size(), 2u);
+  EXPECT_EQ(plan->blocks[0].rows, 500);
+  EXPECT_EQ(plan->blocks[0].keyBytes, 3u * 2 * 500 * 8 * 2);
+  EXPECT_EQ(plan->blocks[1].rows, 192);
+  EXPECT_EQ(plan->blocks[1].valueBytes, 3u * 2 * 192 * 8 * 2);
+  EXPECT_EQ(plan->blocks[1].values, DType::F16);
+  EXPECT_EQ(plan->cache, 2u * (3 * 2 * 500 * 8 * 2) + 2u * (3 * 2 * 192 * 8 * 2) + 3 * 4);
+  EXPECT_EQ(plan->workspace, 64u * 16 * 4 + 2 * 100 * 4); // a slot is its largest buffer
+  EXPECT_EQ(plan->ropeTables, 500u * 4 * 4);
+  EXPECT_EQ(plan->inputs, 40u * 4 + 4 * 4);
+  EXPECT_EQ(plan->outputs, 3u * 50 * 4);
+  EXPECT_EQ(plan->alignment, (192u - 160) + (64 - 16) + (64 - 12) + (832 - 800) + (640 - 600));
+  EXPECT_EQ(plan->json()["total"], plan->total());
+  EXPECT_NE(plan->text().find("block 1: 192 rows, keys bf16 18432, values f16 18432\n"),
+            std::string::npos)
+      << plan->text();
+}
+
+TEST(MemoryPlan, takesDefaultsFromModelAndRequest) {
+  auto plan = planMemory(example(), {.batch = 2});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->request.capacity, 1000);
+  EXPECT_EQ(plan->request.logitRows, 2);
+  EXPECT_EQ(plan->request.stateRows, 512);
+  // Few tokens fit: a call of 512 is never made.
+  EXPECT_EQ(planMemory(example(), {.capacity = 5})->inputs, 5u * 4 + 2 * 4);
+}
+
+TEST(MemoryPlan, refusesWhatTheModelCannotHold) {
+  EXPECT_EQ(failure(planMemory(example(), {.capacity = 1001}).status()),
+            "capacity must be from 1 to 1000, got 1001");
+  EXPECT_EQ(failure(planMemory(example(), {.batch = 0}).status()),
+            "batch must be from 1 to 1048576, got 0");
+  Program large = example();
+  large.model.maxLength = (int64_t(1) << 31) - 1;
+  large.bindings[6].dims[1] = Dim::number(int64_t(1) << 30);
+  EXPECT_EQ(planMemory(large, {}).status().code(), absl::StatusCode::kOutOfRange);
+}
+
+TEST(MemoryPlan, budgetNamesTheLargestCapacityThatFits) {
+  const Program program = example();
+  const PlanRequest request{.batch = 3, .capacity = 900};
+  const uint64_t need = planMemory(program, request)->total();
+  EXPECT_TRUE(checkBudget(program, request, need).ok());
+  PlanRequest fitting = request;
+  fitting.capacity = 700;
+  const uint64_t budget = planMemory(program, fitting)->total();
+  const absl::Status refused = checkBudget(program, request, budget);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(failure(refused), "memory need must be within the budget of " + std::to_string(budget) +
+                                  " bytes, got " + std::to_string(need) +
+                                  " at capacity 900; the largest capacity that fits is 700");
+  EXPECT_NE(failure(checkBudget(program, request, 10)).find("no capacity fits"), std::string::npos);
+}
