@@ -79,6 +79,12 @@ double roundTo(DType dtype, double value) {
   const bool half = dtype == DType::F16;
   const int digits = info(dtype).significandBits, least = half ? -24 : -133;
   const double greatest = half ? 65504.0 : 0x1.fep127;
+  if (const double magnitude = std::fabs(value); magnitude >= (half ? 0x1p-14 : 0x1p-126) && magnitude <= greatest) {
+    const int dropped = 53 - digits; // a carry runs into the exponent, as it should
+    const uint64_t bits = std::bit_cast<uint64_t>(value), odd = (bits >> dropped) & 1;
+    // At most `greatest`, which is a value of the type.
+    return std::bit_cast<double>((bits + (uint64_t(1) << (dropped - 1)) - 1 + odd) & ~((uint64_t(1) << dropped) - 1));
+  }
   int exponent; // value = m * 2^exponent, 0.5 <= |m| < 1
   std::frexp(value, &exponent);
   const int unit = std::max(exponent - digits, least);

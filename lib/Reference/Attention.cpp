@@ -1,0 +1,206 @@
+// Attention as numerics A2 to A4 define it: scores in f32, powers of two with
+// significands rounded to C, their own sum as the divisor. A power of two scales
+// exactly, so the probabilities depend on no tile size and no running maximum.
+#include "Reference/FunctionTable.h"
+#include "Reference/Layers.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+namespace graphc::reference {
+
+namespace {
+
+/// One query against the keys it sees (n of them).
+struct Row {
+  std::vector<double> score;  ///< s, the unrounded sum.
+  std::vector<double> error;  ///< Of s, as far as sums and radii go.
+  std::vector<double> p;      ///< Rounded powers of two, or Axon's probabilities.
+  std::vector<double> pError; ///< Farthest that another kernel's p lies from p.
+  double total = 1;           ///< l.
+};
+
+class Attention {
+public:
+  Attention(const Arithmetic &arithmetic, const Tensor &query, const Tensor &key, const Tensor &value,
+            const AttentionSettings &settings, Rounding rounding)
+      : arithmetic(arithmetic), query(query), key(key), value(value), settings(settings), rounding(rounding),
+        axon(rounding.interior != DType::F32), scale(float(settings.scale)) {}
+
+  /// Scores of the query row at `q` (an element offset) against key rows at `keys`.
+  void score(Row &row, int64_t q, std::span<const int64_t> keys) const;
+  void probabilities(Row &row) const;
+  void axonProbabilities(Row &row) const;
+  void output(const Row &row, std::span<const int64_t> keys, Result &y, int64_t first) const;
+  void weights(const Row &row, std::span<const int64_t> keys, Result &w, int64_t first) const;
+  bool isAxon() const { return axon; }
+
+private:
+  const Arithmetic &arithmetic;
+  const Tensor &query, &key, &value;
+  const AttentionSettings &settings;
+  Rounding rounding;
+  bool axon;
+  double scale;
+};
+
+void Attention::score(Row &row, int64_t q, std::span<const int64_t> keys) const {
+  const int64_t headDim = query.columns();
+  const bool bothBf16 = query.dtype == DType::BF16 && key.dtype == DType::BF16;
+  const std::span a(query.data.data() + q, headDim);
+  row.score.resize(keys.size());
+  row.error.assign(keys.size(), 0);
+  for (size_t j = 0; j < keys.size(); ++j) {
+    const int64_t k = keys[j] * headDim;
+    const std::span b(key.data.data() + k, headDim);
+    row.score[j] = arithmetic.dot(a, b, 0, bothBf16);
+    if (!arithmetic.hasBounds())
+      continue;
+    double magnitude = 0, moved = 0;
+    for (int64_t d = 0; d < headDim; ++d) {
+      magnitude += std::fabs(a[d] * b[d]);
+      moved += std::fabs(a[d]) * key.radiusAt(k + d) + (std::fabs(b[d]) + key.radiusAt(k + d)) * query.radiusAt(q + d);
+    }
+    row.error[j] = chainError(headDim + 1) * (magnitude + moved) + moved + 4 * double(headDim) * kFlush;
+  }
+}
+
+void Attention::probabilities(Row &row) const {
+  const size_t n = row.score.size();
+  // x = s * scale * log2(e), with one f32 constant.
+  const double factor = scale * std::numbers::log2e, constant = arithmetic.f32(factor);
+  std::vector<double> x(n);
+  double greatest = -std::numeric_limits<double>::infinity(); // M
+  for (size_t j = 0; j < n; ++j) {
+    x[j] = arithmetic.f32(arithmetic.f32(row.score[j]) * constant);
+    greatest = std::fmax(greatest, std::floor(x[j]));
+  }
+  // 2^at with its significand rounded to C, relative to 2^M.
+  const auto power = [&](double at, double relative) {
+    const double whole = std::floor(at);
+    if (std::isinf(at))
+      return at < 0 ? 0.0 : at;
+    const double significand = arithmetic.f32(std::exp2(at - whole) * (1 + relative));
+    return std::ldexp(arithmetic.roundSignificand(settings.compute, significand),
+                      int(std::clamp(whole - greatest, -2000.0, 2000.0)));
+  };
+  row.p.resize(n);
+  row.pError.assign(n, 0);
+  for (size_t j = 0; j < n; ++j) {
+    row.p[j] = power(x[j], 0);
+    if (!arithmetic.hasBounds())
+      continue;
+    // The product with scale and log2(e): three roundings; the fraction: one.
+    const double at = row.score[j] * factor;
+    const double error = std::fabs(factor) * row.error[j] + (3 * std::fabs(at) + 1) * kUnit;
+    const double relative = 2 * kFunctionTable.exp2 * kUnit;
+    const double low = power(at - error, -relative), high = power(at + error, relative);
+    row.pError[j] = std::max(high - row.p[j], row.p[j] - low) + kFlush;
+  }
+  row.total = arithmetic.sum(row.p);
+}
+
+void Attention::axonProbabilities(Row &row) const {
+  const auto inside = [&](double v) { return arithmetic.interior(rounding, v); };
+  double greatest = -std::numeric_limits<double>::infinity();
+  for (double &s : row.score) {
+    s = inside(inside(s) * scale);
+    greatest = std::fmax(greatest, s);
+  }
+  row.p.resize(row.score.size());
+  row.pError.assign(row.score.size(), 0);
+  for (size_t j = 0; j < row.p.size(); ++j)
+    row.p[j] = inside(std::exp(inside(row.score[j] - greatest)));
+  const double total = inside(arithmetic.sum(row.p));
+  for (double &p : row.p)
+    p = inside(p / total);
+  row.total = 1;
+}
+
+void Attention::output(const Row &row, std::span<const int64_t> keys, Result &y, int64_t first) const {
+  const int64_t valueDim = value.columns(), n = int64_t(keys.size());
+  const bool bothBf16 = settings.compute == DType::BF16 && value.dtype == DType::BF16;
+  std::vector<double> column(n);
+  for (int64_t d = 0; d < valueDim; ++d) {
+    for (int64_t j = 0; j < n; ++j)
+      column[j] = value.data[keys[j] * valueDim + d];
+    const double sum = arithmetic.dot(row.p, column, 0, bothBf16), centre = sum / row.total;
+    double bound = 0;
+    if (arithmetic.hasBounds()) {
+      // o' - o = (sum (p' - p)(v - o) + sum p' (v' - v) + e_N - o e_l) / l', since
+      // sum p (v - o) = 0: an error that all p share cancels.
+      double moved = 0, magnitude = 0, high = 0, low = 0;
+      for (int64_t j = 0; j < n; ++j) {
+        const double r = value.radiusAt(keys[j] * valueDim + d), p = row.p[j] + row.pError[j];
+        moved += row.pError[j] * std::fabs(column[j] - centre) + p * r;
+        magnitude += p * (std::fabs(column[j]) + r);
+        high += p;
+        low += row.p[j] - row.pError[j];
+      }
+      const double chain = chainError(n + 2);
+      const double rest = chain * (magnitude + std::fabs(centre) * high) + 2 * double(n) * kFlush;
+      bound = (moved + rest) / (low * (1 - chain));
+      bound += (2 * kFunctionTable.divide + 1) * kUnit * (std::fabs(centre) + bound);
+    }
+    y.set(first + d, arithmetic.f32(sum) / arithmetic.f32(row.total), centre, bound);
+  }
+}
+
+void Attention::weights(const Row &row, std::span<const int64_t> keys, Result &w, int64_t first) const {
+  double high = 0, low = 0, errors = 0;
+  for (size_t j = 0; j < row.p.size(); ++j) {
+    high += row.p[j] + row.pError[j];
+    low += row.p[j] - row.pError[j];
+    errors += row.pError[j];
+  }
+  const double chain = chainError(int64_t(row.p.size()) + 2);
+  for (size_t j = 0; j < row.p.size(); ++j) {
+    const double centre = row.p[j] / row.total, own = row.pError[j];
+    double bound = (own * (1 - centre) + centre * (errors - own + chain * high)) / (low * (1 - chain));
+    bound += (2 * kFunctionTable.divide + 1) * kUnit * (centre + bound);
+    w.set(first + keys[j], row.p[j] / arithmetic.f32(row.total), centre, bound);
+  }
+}
+
+} // namespace
+
+AttentionResult attention(const Arithmetic &arithmetic, const Tensor &query, const Tensor &key, const Tensor &value,
+                          const Tensor &queryPositions, const Tensor &keyPositions,
+                          const AttentionSettings &settings, Rounding rounding) {
+  const int64_t batch = query.dim(0), heads = query.dim(1), tokens = query.dim(2), headDim = query.dim(3);
+  const int64_t kvHeads = key.dim(1), rows = key.dim(2), valueDim = value.dim(3), group = heads / kvHeads;
+  const Attention op(arithmetic, query, key, value, settings, rounding);
+  Result y(arithmetic, rounding, {batch, heads, tokens, valueDim});
+  Result w(arithmetic, rounding, {batch, heads, tokens, settings.wantWeights ? rows : 0});
+  Row row;
+  std::vector<int64_t> columns, keys; // of the visible keys: column, and row of `key`
+  for (int64_t b = 0; b < batch; ++b)
+    for (int64_t t = 0; t < tokens; ++t) {
+      const double at = queryPositions.data[b * tokens + t];
+      columns.clear();
+      for (int64_t j = 0; j < rows; ++j) {
+        const double k = keyPositions.data[b * rows + j];
+        const bool admitted = !(settings.causal && k > at) && !(settings.window && k <= at - double(settings.window));
+        if (at >= 0 && k >= 0 && admitted)
+          columns.push_back(j);
+      }
+      if (columns.empty())
+        continue; // zeros
+      for (int64_t h = 0; h < heads; ++h) {
+        const int64_t q = (b * heads + h) * tokens + t, first = (b * kvHeads + h / group) * rows;
+        keys.clear();
+        for (int64_t j : columns)
+          keys.push_back(first + j);
+        op.score(row, q * headDim, keys);
+        op.isAxon() ? op.axonProbabilities(row) : op.probabilities(row);
+        op.output(row, keys, y, q * valueDim);
+        if (settings.wantWeights)
+          op.weights(row, columns, w, q * rows);
+      }
+    }
+  return {y.take(), settings.wantWeights ? w.take() : Tensor()};
+}
+
+} // namespace graphc::reference
