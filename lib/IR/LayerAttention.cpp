@@ -58,7 +58,9 @@ LogicalResult AttentionOp::verify() {
              << getKey().getType() << " and " << getValue().getType();
     kvHeads = k[1], headDim = k[3], valueDim = v[3];
   } else {
-    AttentionCacheType slot = getCache().getType();
+    auto slot = dyn_cast<AttentionCacheType>(getCache().getType());
+    if (!slot) // an absent cache: the rows are not known here
+      return verifyWindow(*this, "attention_c4");
     kvHeads = slot.getKvHeads(), headDim = valueDim = slot.getHeadDim();
   }
   if (ShapedType::isDynamic(q[1]) || ShapedType::isDynamic(kvHeads) || q[1] % kvHeads ||
@@ -137,6 +139,32 @@ LogicalResult PutBlockCacheOp::verify() {
 LogicalResult PutAttentionCacheOp::verify() {
   Type whole = getCache().getType();
   return verifyPart(*this, "put_c1", whole, slotOf(whole, getCross()), getPart().getType());
+}
+
+void GetBlockCacheOp::inferCacheTypes() {
+  if (Type part = blockOf(getCache().getType(), getBlock()))
+    getPart().setType(part);
+}
+
+void GetAttentionCacheOp::inferCacheTypes() {
+  if (Type part = slotOf(getCache().getType(), getCross()))
+    getPart().setType(part);
+}
+
+/// The slot's type for the rows in `operand`, if that is its keys or values.
+static Type rowElement(AttentionCacheType slot, OpOperand *keys, OpOperand *values, unsigned operand) {
+  if (slot && operand == keys->getOperandNumber())
+    return slot.getKeys();
+  return slot && operand == values->getOperandNumber() ? slot.getValues() : Type();
+}
+
+Type CacheAppendOp::getRowElement(unsigned operand) {
+  return rowElement(dyn_cast<AttentionCacheType>(getCache().getType()), &getKeyMutable(), &getValueMutable(), operand);
+}
+
+Type CachedAttentionOp::getRowElement(unsigned operand) {
+  return rowElement(getCache().getType().getSlot(getBlock(), /*cross=*/false), &getKeyMutable(), &getValueMutable(),
+                    operand);
 }
 
 bool CacheAppendOp::consumesCache(unsigned operand) { return operand == 0; }

@@ -52,13 +52,12 @@ void layer::nameResults(Operation *op, OpAsmSetValueNameFn set) {
   auto name = op->getAttrOfType<StringAttr>("name");
   if (!name || op->getNumResults() == 0)
     return;
-  set(op->getResult(0), name.getValue().rsplit('.').second.empty() ? name.getValue()
-                                                                    : name.getValue().rsplit('.').second);
-  for (Value result : op->getResults().drop_front())
-    if (isa<CacheType>(result.getType()))
-      set(result, "cache");
-    else
-      set(result, "weights");
+  const StringRef leaf = name.getValue().rsplit('.').second;
+  const StringRef shown = leaf.empty() ? name.getValue() : leaf;
+  set(op->getResult(0), shown);
+  if (isa<AttentionOp, CachedAttentionOp, SeedAttentionOp>(op)) // other packs print as %name:n
+    for (Value result : op->getResults().drop_front())
+      set(result, isa<CacheType>(result.getType()) ? "cache" : "weights");
 }
 
 //===-- Custom pieces of the cache types' text ----------------------------===//

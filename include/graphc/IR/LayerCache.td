@@ -20,7 +20,8 @@ def Layer_PositionsOp : Layer_Op<"positions", [Pure, AttrSizedOperandSegments]> 
   let assemblyFormat = "($offset^ `for`)? $ids (`mask` $mask^)? attr-dict `:` functional-type(operands, results)";
 }
 
-def Layer_GetBlockCacheOp : Layer_Op<"get_block_cache", [Pure, DeclareOpInterfaceMethods<Layer_CacheOp>]> {
+def Layer_GetBlockCacheOp : Layer_Op<"get_block_cache", [Pure,
+    DeclareOpInterfaceMethods<Layer_CacheOp, ["inferCacheTypes"]>]> {
   let summary = "takes a block out of the cache. get_c1: the block exists and has the result's type";
   let arguments = (ins AnyTypeOf<[Layer_CacheType, Layer_NoneType]>:$cache, I64Attr:$block);
   let results = (outs AnyTypeOf<[Layer_BlockCacheType, Layer_NoneType]>:$part);
@@ -28,7 +29,8 @@ def Layer_GetBlockCacheOp : Layer_Op<"get_block_cache", [Pure, DeclareOpInterfac
   let hasVerifier = 1;
 }
 
-def Layer_GetAttentionCacheOp : Layer_Op<"get_attention_cache", [Pure, DeclareOpInterfaceMethods<Layer_CacheOp>]> {
+def Layer_GetAttentionCacheOp : Layer_Op<"get_attention_cache", [Pure,
+    DeclareOpInterfaceMethods<Layer_CacheOp, ["inferCacheTypes"]>]> {
   let summary = "takes a slot out of a block. get_c1: the slot exists and has the result's type";
   let arguments = (ins AnyTypeOf<[Layer_BlockCacheType, Layer_NoneType]>:$cache, UnitAttr:$cross);
   let results = (outs AnyTypeOf<[Layer_AttentionCacheType, Layer_NoneType]>:$part);
@@ -37,7 +39,7 @@ def Layer_GetAttentionCacheOp : Layer_Op<"get_attention_cache", [Pure, DeclareOp
 }
 
 def Layer_CacheAppendOp : Layer_Op<"cache_append", [Pure, AllTypesMatch<["cache", "updated"]>,
-    DeclareOpInterfaceMethods<Layer_CacheOp, ["consumesCache"]>]> {
+    DeclareOpInterfaceMethods<Layer_CacheOp, ["consumesCache", "getRowElement"]>]> {
   let summary = "writes new rows behind the old ones";
   let description = [{
     key and value are (batch, kvHeads, tokens, headDim); the row of a token with
@@ -86,7 +88,7 @@ def Layer_CachedAttentionOp : Layer_CriticalLayer<"cached_attention",
     (ins Layer_FloatTensor:$query, Layer_FloatTensor:$key, Layer_FloatTensor:$value, Layer_IntTensor:$positions,
          Layer_CacheType:$cache, I64Attr:$block, F64Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window),
     (outs Layer_FloatTensor:$y, Layer_CacheType:$updated, Optional<Layer_FloatTensor>:$weights),
-    [AllTypesMatch<["cache", "updated"]>, DeclareOpInterfaceMethods<Layer_CacheOp, ["consumesCache"]>]> {
+    [AllTypesMatch<["cache", "updated"]>, DeclareOpInterfaceMethods<Layer_CacheOp, ["consumesCache", "getRowElement"]>]> {
   let summary = "attention that owns its slot: reads old rows, attends over old and new, writes the new rows in place";
   let description = [{
     The meaning of `cache_append` then `attention .. over`, for the self slot of

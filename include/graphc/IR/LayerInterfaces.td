@@ -51,6 +51,17 @@ def Layer_CacheOp : OpInterface<"CacheOp"> {
   let methods = [
     InterfaceMethod<"True if the operand's cache value is consumed (updated in place).",
       "bool", "consumesCache", (ins "unsigned":$operand), [{}], [{ return false; }]>,
+    InterfaceMethod<"The cache, block or slot that the op works on.",
+      "::mlir::Value", "getWholeCache", (ins), [{}], [{ return $_op.getCache(); }]>,
+    InterfaceMethod<[{The slot's element type for an operand that holds new rows: a float type, `none` while the slot is
+      not pinned, null for every other operand.}],
+      "::mlir::Type", "getRowElement", (ins "unsigned":$operand), [{}], [{ return {}; }]>,
+    InterfaceMethod<"Gives the results that are caches the types that follow from the operands'.",
+      "void", "inferCacheTypes", (ins), [{}], [{
+        for (::mlir::Value result : $_op->getResults())
+          if (::graphc::layer::isCache(result.getType()))
+            result.setType($_op.getCache().getType());
+      }]>,
   ];
 }
 

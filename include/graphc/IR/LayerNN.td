@@ -118,9 +118,9 @@ def Layer_RotaryEmbeddingOp : Layer_CriticalLayer<"rotary_embedding",
 
 def Layer_AttentionOp : Layer_CriticalLayer<"attention",
     (ins Layer_FloatTensor:$query, Optional<Layer_FloatTensor>:$key, Optional<Layer_FloatTensor>:$value,
-         Optional<Layer_AttentionCacheType>:$cache, Layer_IntTensor:$positions,
+         Optional<AnyTypeOf<[Layer_AttentionCacheType, Layer_NoneType]>>:$cache, Layer_IntTensor:$positions,
          F64Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window),
-    (outs Layer_FloatTensor:$y, Layer_FloatTensor:$weights), [AttrSizedOperandSegments]> {
+    (outs Layer_FloatTensor:$y, Optional<Layer_FloatTensor>:$weights), [AttrSizedOperandSegments]> {
   let summary = "softmax(q k' * scale) v over a slot, or over the given keys and values";
   let description = [{
     query (batch, heads, tokens, headDim); key, value (batch, kvHeads, tokens,
@@ -128,8 +128,10 @@ def Layer_AttentionOp : Layer_CriticalLayer<"attention",
     kvHeads). positions (batch, tokens): a negative position is padding and
     neither sees nor is seen. `causal`: key position <= query position;
     `window` w: key position > query position - w. weights (batch, heads,
-    tokens, keys). A row with no visible key gives zeros. Steps and rounding:
-    numerics A1-A5.
+    tokens, keys); absent if no one asks for them. A row with no visible key
+    gives zeros. A slot of type `none` stands for an absent cache until
+    ResolveOptional has replaced it by the new rows. Steps and rounding: numerics
+    A1-A5; a slot's rows are read in the query's type.
 
     attention_c1: either key and value or a slot; attention_c2: kvHeads divides
     heads and head sizes agree; attention_c3: y's shape is (query's but the

@@ -50,8 +50,12 @@ def Layer_ParameterOp : Layer_Op<"parameter", [Symbol]> {
 def Layer_ParamOp : Layer_Op<"param", [Pure, DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "reads a parameter";
-  let description = "`%w = param @embedder.kernel : tensor<256x64xbf16>`; param_c1: the type is the declared one.";
-  let arguments = (ins FlatSymbolRefAttr:$ref);
+  let description = [{
+    `%w = param @embedder.kernel : tensor<256x64xbf16>`; param_c1: the type is
+    the declared one. `storage`, set by a policy rule that selects the parameter
+    and not its layer, goes before the `params` type of the layer's policy.
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$ref, OptionalAttr<TypeAttrOf<AnyFloat>>:$storage);
   let results = (outs Layer_FloatTensor:$value);
   let assemblyFormat = "$ref attr-dict `:` type($value)";
 }
@@ -130,5 +134,6 @@ def Layer_OptionalOp : Layer_NamedOp<"optional", (ins AnyType:$x), (outs AnyType
 
 include "graphc/IR/LayerNN.td"
 include "graphc/IR/LayerCache.td"
+include "graphc/IR/LayerSeed.td"
 
 #endif // GRAPHC_IR_LAYEROPS
