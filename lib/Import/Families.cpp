@@ -1,0 +1,41 @@
+// The table of families, and what several of them read alike.
+#include "Import/Family.h"
+
+#include "Support/Message.h"
+
+using namespace graphc;
+using namespace graphc::importer;
+
+static const Family *const kFamilies[] = {&kLlama, &kGpt2};
+
+const Family *graphc::importer::findFamily(llvm::StringRef modelType) {
+  for (const Family *family : kFamilies)
+    if (llvm::is_contained(family->modelTypes, modelType))
+      return family;
+  return nullptr;
+}
+
+std::vector<std::string_view> graphc::importer::knownModelTypes() {
+  std::vector<std::string_view> names;
+  for (const Family *family : kFamilies)
+    names.insert(names.end(), family->modelTypes.begin(), family->modelTypes.end());
+  return names;
+}
+
+Activation graphc::importer::readActivation(Config &config, llvm::StringRef key, llvm::StringRef fallback) {
+  static constexpr std::pair<std::string_view, Activation> kNames[] = {
+      {"silu", Activation::Silu},          {"swish", Activation::Silu},
+      {"gelu", Activation::Gelu},          {"gelu_python", Activation::Gelu},
+      {"gelu_new", Activation::GeluTanh},  {"gelu_pytorch_tanh", Activation::GeluTanh},
+      {"gelu_fast", Activation::GeluTanh}, {"relu", Activation::Relu}};
+  const std::string name = config.text(key, fallback);
+  std::vector<std::string_view> names;
+  for (const auto &[known, activation] : kNames) {
+    if (known == name)
+      return activation;
+    names.push_back(known);
+  }
+  if (!name.empty()) // an empty name was reported
+    config.error(key) << "key '" << key << "' must be one of " << join(names) << ", got '" << name << "'";
+  return Activation::Silu;
+}

@@ -1,0 +1,155 @@
+// The frame around the families: opens the folder, finds the family, and checks
+// what no family should have to think of.
+#include "Import/Import.h"
+
+#include "Import/Family.h"
+#include "Support/Json.h"
+#include "Support/Message.h"
+#include "graphc/IR/Layer.h"
+
+#include "mlir/IR/Verifier.h"
+
+using namespace mlir;
+using namespace graphc;
+using namespace graphc::importer;
+using nlohmann::json;
+
+namespace {
+/// What generation starts with and stops at.
+struct TokenIds {
+  SmallVector<int64_t> bos, eos;
+};
+
+/// Ids from a token id key: one integer, a list, or null for none.
+LogicalResult parseIds(const json &value, SmallVector<int64_t> &ids) {
+  const json list = value.is_array() ? value : value.is_null() ? json::array() : json::array({value});
+  for (const json &id : list) {
+    const auto *number = id.is_number_integer() ? id.get_ptr<const json::number_integer_t *>() : nullptr;
+    if (!number || *number < 0 || *number > INT32_MAX)
+      return failure();
+    ids.push_back(*number);
+  }
+  return success();
+}
+
+/// generation_config.json has the say where it has the key; then config.json;
+/// then transformers' default for the family.
+SmallVector<int64_t> readIds(Config &config, const json &generation, StringRef key, int64_t byDefault) {
+  const auto entry = generation.find(std::string_view(key));
+  const bool generated = entry != generation.end() && !entry->is_null();
+  const json *own = config.value(key);
+  const json value = generated ? *entry : own ? *own : config.contains(key) ? json() : json(byDefault);
+  SmallVector<int64_t> ids;
+  if (failed(parseIds(value, ids)))
+    config.error(key) << "key '" << key << "' must be a token id or a list of them, got " << describeJson(value)
+                      << (generated ? " in generation_config.json" : "");
+  return ids;
+}
+
+FailureOr<TokenIds> readTokenIds(Config &config, const Family &family, const std::string &folder, Location where) {
+  absl::StatusOr<json> generation = parseJsonFile(folder + "/generation_config.json");
+  if (absl::IsNotFound(generation.status()))
+    generation = json::object();
+  if (generation.ok() && !generation->is_object())
+    generation = invalidArgument("generation_config.json must be an object, got ", describeJson(*generation));
+  if (!generation.ok())
+    return emitError(where, std::string(generation.status().message()));
+  return TokenIds{readIds(config, *generation, "bos_token_id", family.bosTokenId),
+                  readIds(config, *generation, "eos_token_id", family.eosTokenId)};
+}
+
+/// Keys that any config may have, with the one value that changes nothing.
+void demandCommon(Config &config) {
+  config.demand("is_encoder_decoder", false, "the family has no encoder");
+  config.demand("chunk_size_feed_forward", 0, "feed-forward layers are not chunked");
+  config.demand("pruned_heads", json::object(), "heads of unequal number are not supported");
+  config.demand("tie_encoder_decoder", false, "the family has no encoder");
+  config.demand("tie_last_hidden_states", true, "the last hidden state is after the norm");
+  config.demand("use_bfloat16", false, "use --policy to choose the compute type");
+}
+
+/// What this checkpoint puts before tensor names; the usual if nothing fits,
+/// so that the error names the usual tensor.
+StringRef findPrefix(const Checkpoint *checkpoint, const Family &family) {
+  if (checkpoint)
+    for (StringRef prefix : family.prefixes)
+      if (checkpoint->find((prefix + family.probe).str()))
+        return prefix;
+  return family.prefixes.front();
+}
+
+/// A tensor that the graph does not use is part of another model than the one
+/// that was built: a bias that the config does not admit, a further layer.
+LogicalResult checkAllUsed(const Checkpoint &checkpoint, const Family &family, const llvm::StringSet<> &bound,
+                           Location where) {
+  SmallVector<const TensorInfo *> strange;
+  for (const TensorInfo &tensor : checkpoint.tensors()) {
+    const StringRef name = tensor.name;
+    if (!bound.contains(name) && llvm::none_of(family.unusedTensors, [&](StringRef end) { return name.ends_with(end); }))
+      strange.push_back(&tensor);
+  }
+  if (strange.empty())
+    return success();
+  const TensorInfo &first = *strange.front();
+  InFlightDiagnostic diagnostic = emitError(where)
+                                  << "tensor '" << first.name << "' must be absent for family '" << family.name
+                                  << "' and this config, got " << first.dtypeName << " of shape ("
+                                  << join(first.shape) << ") in " << first.file;
+  if (strange.size() > 1)
+    diagnostic.attachNote() << "so must " << strange.size() - 1 << " more, such as '" << strange.back()->name << "'";
+  return diagnostic;
+}
+
+DictionaryAttr describeModel(MLIRContext *context, const Family &family, const TokenIds &tokens,
+                             const GraphBuilder &graph) {
+  Builder b(context);
+  const ModelInfo &info = graph.modelInfo();
+  SmallVector<NamedAttribute> entries{
+      b.getNamedAttr("family", b.getStringAttr(family.name)),
+      b.getNamedAttr("vocab_size", b.getI64IntegerAttr(info.vocabSize)),
+      b.getNamedAttr("hidden_size", b.getI64IntegerAttr(info.hiddenSize)),
+      b.getNamedAttr("num_layers", b.getI64IntegerAttr(graph.numLayers())),
+      b.getNamedAttr("max_length", b.getI64IntegerAttr(info.maxLength)),
+      b.getNamedAttr("bos_token_ids", b.getDenseI64ArrayAttr(tokens.bos)),
+      b.getNamedAttr("eos_token_ids", b.getDenseI64ArrayAttr(tokens.eos))};
+  if (info.positionsAreBounded)
+    entries.push_back(b.getNamedAttr("position_limit", b.getI64IntegerAttr(info.maxLength)));
+  return b.getDictionaryAttr(entries);
+}
+} // namespace
+
+OwningOpRef<ModuleOp> graphc::importModel(MLIRContext &context, const std::string &folder,
+                                          const ImportOptions &options) {
+  context.loadDialect<layer::LayerDialect>();
+  FailureOr<Config> config = Config::open(context, folder);
+  if (failed(config))
+    return nullptr;
+  const std::string modelType = config->text("model_type");
+  const Family *family = findFamily(modelType);
+  if (!family) {
+    if (!modelType.empty())
+      config->error("model_type") << "key 'model_type' must be one of " << join(knownModelTypes()) << ", got '"
+                                  << modelType << "'";
+    return nullptr;
+  }
+
+  const Location where = FileLineColLoc::get(&context, folder, 0, 0);
+  absl::StatusOr<Checkpoint> opened = Checkpoint::open(folder);
+  const bool missing = options.allowMissingWeights && absl::IsNotFound(opened.status());
+  if (!opened.ok() && !missing)
+    return emitError(where, std::string(opened.status().message())), nullptr;
+  const Checkpoint *checkpoint = missing ? nullptr : &*opened;
+
+  FailureOr<TokenIds> tokens = readTokenIds(*config, *family, folder, where);
+  demandCommon(*config);
+  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
+  GraphBuilder graph(*module, where, checkpoint, options.missingDType, findPrefix(checkpoint, *family).str());
+  if (failed(family->build(*config, *family, graph)) || failed(tokens))
+    return nullptr;
+  if (checkpoint && failed(checkAllUsed(*checkpoint, *family, graph.boundTensors(), where)))
+    return nullptr;
+  (*module)->setAttr("layer.model", describeModel(&context, *family, *tokens, graph));
+  if (failed(verify(*module)))
+    return nullptr;
+  return module;
+}
