@@ -3,9 +3,11 @@
 #include "graphc/IR/Kernel.h"
 #include "graphc/IR/Layer.h"
 
+#include "passes/cpu/Passes.h"
 #include "passes/kernel/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -21,10 +23,11 @@ using namespace mlir;
 
 int main(int argc, char **argv) {
   DialectRegistry registry;
-  registry.insert<graphc::layer::LayerDialect, graphc::kernel::KernelDialect, arith::ArithDialect, func::FuncDialect, LLVM::LLVMDialect,
+  registry.insert<graphc::layer::LayerDialect, graphc::kernel::KernelDialect, arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, LLVM::LLVMDialect,
                   math::MathDialect, memref::MemRefDialect, omp::OpenMPDialect, scf::SCFDialect,
                   vector::VectorDialect, x86vector::X86VectorDialect>();
   registerTransformsPasses();
   graphc::kernel::registerKernelPasses();
+  graphc::cpu::registerCpuPasses();
   return asMainReturnCode(MlirOptMain(argc, argv, "graphc pass driver\n", registry));
 }

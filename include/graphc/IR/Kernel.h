@@ -4,10 +4,12 @@
 #include "Support/DType.h"
 
 #include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Dialect.h"
 #include "mlir/IR/OpDefinition.h"
 #include "mlir/IR/OpImplementation.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 namespace graphc::kernel {
@@ -24,6 +26,22 @@ mlir::LogicalResult verifyEpilogue(mlir::Operation *op);
 /// A dictionary: kind, name, dims (numbers or symbol names) and the kind's own
 /// keys, as lib/Support/Program.h describes them.
 inline constexpr llvm::StringLiteral kBindingAttr = "kernel.binding";
+/// Attributes of the module: the union of all bindings, each with its `type`,
+/// and the symbols of their dimensions.
+inline constexpr llvm::StringLiteral kBindingsAttr = "kernel.bindings";
+inline constexpr llvm::StringLiteral kSymbolsAttr = "kernel.symbols";
+
+/// True for a function whose arguments the runtime binds.
+bool isStepFunction(mlir::FunctionOpInterface function);
+
+/// Sets kernel.bindings and kernel.symbols from the step functions. A binding
+/// of several functions is listed once, equal dictionary and type. Symbols are
+/// threads, tokens, batch, rows, capacity, then those that only some models
+/// have. Fails with a diagnostic if an argument has no binding or a dimension
+/// does not parse.
+mlir::LogicalResult collectBindings(mlir::ModuleOp module);
+/// The entry of kernel.bindings for a binding of that type.
+mlir::DictionaryAttr bindingEntry(mlir::DictionaryAttr binding, mlir::Type type);
 
 } // namespace graphc::kernel
 

@@ -167,6 +167,18 @@ def Kernel_BufferOp : Kernel_Op<"buffer"> {
   let assemblyFormat = "$symbol attr-dict `:` type($buffer)";
 }
 
+def Kernel_ThreadIdOp : Kernel_Op<"thread_id", [Pure]> {
+  let summary = "index of this thread in the parallel region";
+  let results = (outs Index:$id);
+  let assemblyFormat = "attr-dict";
+}
+
+def Kernel_NumThreadsOp : Kernel_Op<"num_threads", [Pure]> {
+  let summary = "threads of the parallel region";
+  let results = (outs Index:$count);
+  let assemblyFormat = "attr-dict";
+}
+
 def Kernel_YieldOp : Kernel_Op<"yield", [Terminator, Pure]> {
   let summary = "results of an epilogue";
   let arguments = (ins Variadic<AnyFloat>:$values);

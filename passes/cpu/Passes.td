@@ -1,0 +1,66 @@
+// Kernel -> vector/scf/memref -> LLVM: emitters for each kernel family, C entry
+// points, and what the stock lowerings leave to us.
+#ifndef GRAPHC_PASSES_CPU
+#define GRAPHC_PASSES_CPU
+
+include "mlir/Pass/PassBase.td"
+
+def EmitEntryPoints : Pass<"cpu-emit-entry-points", "::mlir::ModuleOp"> {
+  let summary = "gives step functions their C signature";
+  let description = [{
+    A step function is one whose arguments have `kernel.binding` attributes. It
+    becomes `void step(void *const *pointers, const int64_t *dims)`: pointers[i]
+    is the memory of binding i of the module's `kernel.bindings`, which is the
+    union of all step functions' bindings in order of appearance; dims[j] is
+    the value of symbol j of `kernel.symbols` (derived from the bindings when
+    the module has none). Memory is dense and row-major.
+
+    Pointers are loaded inside the parallel region, at the start or, for the
+    arguments of a call, before the call, so that the region captures the two
+    tables only and few values are alive at once. A cache's pointer is loaded
+    from the table in the cache's address space: there is no cast to follow.
+    The region runs with dims["threads"] threads.
+
+    Before:
+    ```mlir
+    func.func @graphc_decode(%x: memref<?x8xf32> {kernel.binding = {kind = "buffer", name = "slot0", dims = ["tokens", 8]}}) {
+      omp.parallel {
+        func.call @block(%x) : (memref<?x8xf32>) -> ()
+    ```
+    After:
+    ```mlir
+    func.func @graphc_decode(%pointers: !llvm.ptr, %dims: !llvm.ptr) {
+      %threads = llvm.load %dims : !llvm.ptr -> i64
+      omp.parallel num_threads(%threads : i64) {
+        %0 = llvm.load %pointers : !llvm.ptr -> !llvm.ptr
+        %1 = builtin.unrealized_conversion_cast %descriptor : !llvm.struct<..> to memref<?x8xf32>
+        func.call @block(%1) : (memref<?x8xf32>) -> ()
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
+def LowerThreadQueries : Pass<"cpu-lower-thread-queries", "::mlir::ModuleOp"> {
+  let summary = "turns kernel.thread_id and kernel.num_threads into calls of the OpenMP runtime";
+  let dependentDialects = ["::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect"];
+}
+
+def MarkFunctions : Pass<"cpu-mark-functions", "::mlir::ModuleOp"> {
+  let summary = "writes visibility and `no_inline` in the form that survives the lowering to LLVM";
+  let description = [{
+    convert-func-to-llvm drops both. Private functions become internal, so that
+    LLVM may drop their unused arguments; `no_inline` becomes `noinline`, without
+    which code would grow with depth again.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
+def VerifyLowered : Pass<"cpu-verify-lowered", "::mlir::ModuleOp"> {
+  let summary = "demands that the LLVM and OpenMP dialects alone are left";
+  let description = [{
+    Stock conversions are partial: what they do not know stays behind a cast and
+    the module still verifies. This pass names the first such op.
+  }];
+}
+
+#endif // GRAPHC_PASSES_CPU
