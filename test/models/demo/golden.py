@@ -18,7 +18,8 @@ import tokenizers
 import torch
 import transformers
 
-PROMPTS = ["And the LORD spake unto Moses", "Elizabeth"]
+# One prompt in the manner of each text, picked for a wide margin.
+PROMPTS = ["Then Moses said", "Mr. Knightley"]
 NEW_TOKENS = 40
 SEED = 20
 
@@ -59,13 +60,13 @@ def golden(folder):
 
 
 def sample(folder, prompts, count):
-    """Prints one continuation a prompt, top-k 40 at temperature 0.8."""
+    """Prints one continuation a prompt, top-k 40 at temperature 0.6."""
     model, tokenizer = load(folder)
     for prompt in prompts:
         torch.manual_seed(SEED)
         ids = torch.tensor([tokenizer.encode(prompt).ids])
         out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=count,
-                             do_sample=True, temperature=0.8, top_k=40, pad_token_id=1)
+                             do_sample=True, temperature=0.6, top_k=40, pad_token_id=1)
         print(f"--- {prompt}\n{tokenizer.decode(out[0].tolist())}\n", flush=True)
 
 

@@ -209,7 +209,7 @@ def export(model, tokenizer, out):
             "config.json": CONFIG,
             "generation_config.json": {
                 "bos_token_id": 0, "eos_token_id": 1, "do_sample": True,
-                "temperature": 0.8, "top_k": 40},
+                "temperature": 0.6, "top_k": 40},
             "tokenizer_config.json": {
                 "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": BOS,
                 "eos_token": EOS, "clean_up_tokenization_spaces": False,
@@ -290,7 +290,8 @@ if __name__ == "__main__":
     parser.add_argument("--cache", default="/tmp/demo-corpus",
                         help="where the two packages are downloaded to")
     parser.add_argument("--out", default=pathlib.Path(__file__).parent / "checkpoint")
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=4000,
+                        help="steps of 4096 tokens; the stored checkpoint has had 2163")
     parser.add_argument("--minutes", type=float, default=math.inf,
                         help="end earlier than --steps, the schedule shortened to match")
     parser.add_argument("--save-every", type=int, default=250)
