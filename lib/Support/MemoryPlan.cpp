@@ -49,17 +49,21 @@ std::string line(std::string_view name, uint64_t bytes) {
 }
 } // namespace
 
+bool isWidenedLogits(const Binding &binding) {
+  return binding.kind == Kind::Output && binding.name == "logits" && binding.dtype != DType::F32;
+}
+
 absl::StatusOr<Extents> largestCall(const Program &program, PlanRequest &request) {
   constexpr int64_t kMost = (int64_t(1) << 31) - 1; // rows are i32 in calls
   if (request.capacity == 0)
-    request.capacity = program.model.maxLength;
+    request.capacity = std::min(program.model.maxLength, kDefaultCapacity);
   if (request.logitRows == 0)
     request.logitRows = request.batch;
   if (request.stateRows == 0)
-    request.stateRows = request.chunk;
+    request.stateRows = std::max(request.chunk, request.batch);
   const std::tuple<std::string_view, int64_t, int64_t> bounds[] = {
       {"batch", request.batch, 1 << 20},     {"capacity", request.capacity, program.model.maxLength},
-      {"chunk", request.chunk, kMost},       {"threads", request.threads, 1 << 16},
+      {"chunk", request.chunk, kMost},       {"threads", request.threads, 1 << 10},
       {"logit rows", request.logitRows, kMost}, {"state rows", request.stateRows, kMost}};
   for (auto [name, value, most] : bounds)
     if (absl::Status status = checkPositive(name, value, most); !status.ok())
@@ -125,18 +129,27 @@ absl::StatusOr<MemoryPlan> planMemory(const Program &program, PlanRequest reques
       plan.ropeTables += *bytes;
       pad(*bytes);
       break;
-    case Kind::Input:
-      (binding.name == "lengths" ? plan.cache : plan.inputs) += *bytes;
-      pad(*bytes);
-      break;
     case Kind::Output:
       plan.outputs += *bytes;
       pad(*bytes);
+      if (isWidenedLogits(binding)) {
+        const uint64_t widened = *bytes / byteSize(binding.dtype) * sizeof(float);
+        plan.outputs += widened;
+        pad(widened);
+      }
       break;
+    case Kind::Input: // a session keeps all of them, below
     case Kind::Trace:
       break;
     }
   }
+  auto addInput = [&](uint64_t &use, int64_t elements) {
+    use += uint64_t(elements) * sizeof(int32_t);
+    pad(uint64_t(elements) * sizeof(int32_t));
+  };
+  addInput(plan.cache, call->batch); // lengths
+  for (int64_t elements : {call->tokens, call->tokens, call->batch + 1, call->rows})
+    addInput(plan.inputs, elements);
   for (const auto &[slot, bytes] : slots) {
     plan.workspace += bytes;
     pad(bytes);

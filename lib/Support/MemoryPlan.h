@@ -13,14 +13,18 @@
 
 namespace graphc {
 
+/// Capacity of a session that asks for none, if the model allows it: rope tables
+/// and, with huge pages, cache are paid for by capacity.
+inline constexpr int64_t kDefaultCapacity = 4096;
+
 /// What a session is asked to hold; 0 = the default that is said.
 struct PlanRequest {
   int64_t batch = 1;     ///< Sequences.
-  int64_t capacity = 0;  ///< Tokens of a sequence; default: the model's max_length.
+  int64_t capacity = 0;  ///< Tokens of a sequence; default: min(max_length, kDefaultCapacity).
   int64_t chunk = 512;   ///< Most packed tokens in one call.
   int64_t threads = 1;
   int64_t logitRows = 0; ///< Most rows of logits one forward returns; default: batch.
-  int64_t stateRows = 0; ///< Most token rows of other outputs; default: chunk.
+  int64_t stateRows = 0; ///< Most tokens in one forward, for outputs (tokens, ..); default: max(chunk, batch).
 };
 
 /// Bytes by use. Buffers begin at multiples of kAlignment; `alignment` is what
@@ -51,6 +55,9 @@ struct MemoryPlan {
   std::string text() const;
   nlohmann::json json() const;
 };
+
+/// True for logits of another dtype than f32, which a session also keeps widened.
+bool isWidenedLogits(const Binding &binding);
 
 /// The extents of the largest call that a session for `request` makes, defaults
 /// put in. InvalidArgument if the request is not positive or beyond the model's

@@ -91,8 +91,8 @@ absl::Status checkParameter(const Binding &binding) {
   if (binding.transpose && binding.dims.size() != 2)
     return wrong(binding, "must have 2 dims to be transposed, got ", dimsText(binding.dims));
   for (DType dtype : binding.roundings)
-    if (!isFloat(dtype) || !isFloat(binding.stored))
-      return wrong(binding, "must be rounded from a float type to float types, got ",
+    if (!isFloat(dtype) || dtype == DType::F64 || !isFloat(binding.stored))
+      return wrong(binding, "must be rounded from a float type to f32, f16 or bf16, got ",
                    info(binding.stored).name, " to ", info(dtype).name);
   const DType last = binding.roundings.empty() ? binding.stored : binding.roundings.back();
   if (!holds(binding.dtype, last))
@@ -126,7 +126,12 @@ absl::Status checkRopeTable(const Binding &binding) {
   return expect(binding, DType::F32, {Dim::of("capacity"), Dim::number(binding.rope.dim / 2)});
 }
 
-absl::Status checkOutput(const Binding &binding) {
+absl::Status checkOutput(const Program &program, const Binding &binding) {
+  if (!isFloat(binding.dtype) || binding.dtype == DType::F64)
+    return wrong(binding, "must be f32, f16 or bf16, since it is an output, got ",
+                 info(binding.dtype).name);
+  if (binding.name == "logits")
+    return expect(binding, binding.dtype, {Dim::of("rows"), Dim::number(program.model.vocabSize)});
   if (binding.dims.empty() ||
       (binding.dims[0] != Dim::of("rows") && binding.dims[0] != Dim::of("tokens")))
     return wrong(binding, "must have rows or tokens as its first dim, since it is an output, got ",
@@ -156,7 +161,7 @@ absl::Status checkBinding(const Program &program, size_t index) {
       return wrong(binding, "must have a slot of at least 0, got ", binding.slot);
     return absl::OkStatus();
   case Kind::Output:
-    return checkOutput(binding);
+    return checkOutput(program, binding);
   case Kind::Trace:
     if (index + 1 != program.bindings.size())
       return wrong(binding, "must be the last binding, since it is the trace");

@@ -3,7 +3,7 @@
 
 namespace graphc {
 
-static bool hostHas(std::string_view feature) {
+bool hostHas(std::string_view feature) {
   // __builtin_cpu_supports takes literals only.
 #define ASK(name)                                                                                                      \
   if (feature == name)                                                                                                 \

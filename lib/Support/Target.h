@@ -29,6 +29,9 @@ std::span<const Target> targets();
 const Target *findTarget(std::string_view name);
 /// The strongest target that this host runs.
 const Target &nativeTarget();
+/// Whether this host has `feature`, by __builtin_cpu_supports' name; false for a
+/// name that no target of the table requires.
+bool hostHas(std::string_view feature);
 /// Features of `target` that this host lacks; empty if it runs here.
 std::vector<std::string_view> missingFeatures(const Target &target);
 

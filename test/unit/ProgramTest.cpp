@@ -153,9 +153,16 @@ TEST(Program, refusesHostileManifests) {
        "m: binding 'cos' must be f32 (capacity, 3), got f32 (capacity, 4)"},
       {[](json &m) { m["bindings"][11]["slot"] = -1; },
        "m: binding 'x' must have a slot of at least 0, got -1"},
-      {[](json &m) { m["bindings"][14]["dims"] = {50, "rows"}; },
-       "m: binding 'logits' must have rows or tokens as its first dim, since it is an output, got "
-       "(50, rows)"},
+      {[](json &m) { m["bindings"][14]["dims"] = {"rows", 49}; },
+       "m: binding 'logits' must be f32 (rows, 50), got f32 (rows, 49)"},
+      {[](json &m) {
+         m["bindings"][14]["name"] = "attentions.0";
+         m["bindings"][14]["dims"] = {50, "rows"};
+       },
+       "m: binding 'attentions.0' must have rows or tokens as its first dim, since it is an "
+       "output, got (50, rows)"},
+      {[](json &m) { m["bindings"][14]["dtype"] = "i32"; },
+       "m: binding 'logits' must be f32, f16 or bf16, since it is an output, got i32"},
       {[](json &m) { m["bindings"].push_back(m["bindings"][0]); },
        "m: binding 'trace' must be the last binding, since it is the trace"},
       {[](json &m) { m["kernels"][0]["outputs"][0]["binding"] = 16; },
@@ -191,9 +198,9 @@ TEST(MemoryPlan, countsEveryByte) {
   EXPECT_EQ(plan->cache, 2u * (3 * 2 * 500 * 8 * 2) + 2u * (3 * 2 * 192 * 8 * 2) + 3 * 4);
   EXPECT_EQ(plan->workspace, 64u * 16 * 4 + 2 * 100 * 4); // a slot is its largest buffer
   EXPECT_EQ(plan->ropeTables, 500u * 4 * 4);
-  EXPECT_EQ(plan->inputs, 40u * 4 + 4 * 4);
+  EXPECT_EQ(plan->inputs, 2 * 40u * 4 + 4 * 4 + 3 * 4); // ids, positions, starts, row ids
   EXPECT_EQ(plan->outputs, 3u * 50 * 4);
-  EXPECT_EQ(plan->alignment, (192u - 160) + (64 - 16) + (64 - 12) + (832 - 800) + (640 - 600));
+  EXPECT_EQ(plan->alignment, 2 * (192u - 160) + (64 - 16) + 2 * (64 - 12) + (832 - 800) + (640 - 600));
   EXPECT_EQ(plan->json()["total"], plan->total());
   EXPECT_NE(plan->text().find("block 1: 192 rows, keys bf16 18432, values f16 18432\n"),
             std::string::npos)
@@ -203,11 +210,11 @@ TEST(MemoryPlan, countsEveryByte) {
 TEST(MemoryPlan, takesDefaultsFromModelAndRequest) {
   auto plan = planMemory(example(), {.batch = 2});
   ASSERT_TRUE(plan.ok()) << plan.status();
-  EXPECT_EQ(plan->request.capacity, 1000);
+  EXPECT_EQ(plan->request.capacity, 1000); // the model's; less than the default
   EXPECT_EQ(plan->request.logitRows, 2);
   EXPECT_EQ(plan->request.stateRows, 512);
   // Few tokens fit: a call of 512 is never made.
-  EXPECT_EQ(planMemory(example(), {.capacity = 5})->inputs, 5u * 4 + 2 * 4);
+  EXPECT_EQ(planMemory(example(), {.capacity = 5})->inputs, 2 * 5u * 4 + 2 * 4 + 1 * 4);
 }
 
 TEST(MemoryPlan, refusesWhatTheModelCannotHold) {
@@ -218,7 +225,7 @@ TEST(MemoryPlan, refusesWhatTheModelCannotHold) {
   Program large = example();
   large.model.maxLength = (int64_t(1) << 31) - 1;
   large.bindings[6].dims[1] = Dim::number(int64_t(1) << 30);
-  EXPECT_EQ(planMemory(large, {}).status().code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(planMemory(large, {.capacity = large.model.maxLength}).status().code(), absl::StatusCode::kOutOfRange);
 }
 
 TEST(MemoryPlan, budgetNamesTheLargestCapacityThatFits) {

@@ -1,0 +1,177 @@
+// Running compiled models: load or take an executable, open the weights, make a
+// session, feed it tokens or let a generator do so. Plain C++: programs that
+// include this link libgraphc_runtime, and neither MLIR nor LLVM.
+//
+//   auto executable = graphc::Executable::load("out.so");
+//   auto model = graphc::Model::open(*executable, "checkpoint/");
+//   auto result = graphc::generate(*model, {"Once upon a time"}, {.maxNewTokens = 64});
+//
+// Objects here may be used by one thread at a time, except Executable and
+// Model: those are immutable, shared, and may be used by many threads.
+#pragma once
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace graphc {
+
+struct Program; // lib/Support/Program.h; complete inside graphc only
+struct TraceAccess;
+
+extern "C" {
+/// One call of a program; its manifest says what pointers and dims are.
+typedef void (*EntryPoint)(void *const *pointers, const int64_t *dims);
+}
+
+/// What a session holds. 0 stands for the default that is said.
+struct SessionOptions {
+  int64_t batch = 1;     ///< Sequences, numbered from 0.
+  int64_t capacity = 0;  ///< Tokens of a sequence; default min(the model's max_length, 4096).
+  int64_t chunk = 512;   ///< Most tokens in one call; longer prompts are cut.
+  int64_t threads = 0;   ///< Default: all cores that this process may use.
+  int64_t logitRows = 0; ///< Most rows of logits that one forward returns; default: batch.
+  int64_t stateRows = 0; ///< Most tokens in one forward, if the program has outputs other
+                         ///< than logits; default: max(chunk, batch).
+};
+
+/// A compiled program and the code it runs.
+class Executable {
+public:
+  /// Opens a shared object that graphc made. Errors: NotFound; InvalidArgument
+  /// if it is no such object, or made by another version; FailedPrecondition if
+  /// it needs instructions that this machine lacks (compile for this target).
+  static absl::StatusOr<std::shared_ptr<const Executable>> load(const std::string &path);
+
+  /// An executable of code in memory, which `owner` keeps alive.
+  static absl::StatusOr<std::shared_ptr<const Executable>>
+  create(Program program, EntryPoint prefill, EntryPoint decode, std::shared_ptr<void> owner);
+  ~Executable();
+
+  const Program &program() const;
+  /// The memory that a session needs, weights included, before any is read: a
+  /// table, JSON text, or the total in bytes. InvalidArgument if the options are
+  /// beyond the model.
+  absl::StatusOr<std::string> planText(const SessionOptions &options) const;
+  absl::StatusOr<std::string> planJson(const SessionOptions &options) const;
+  absl::StatusOr<uint64_t> planBytes(const SessionOptions &options) const;
+  /// ResourceExhausted if that total is more than `budget` bytes; the message
+  /// has the largest capacity that fits.
+  absl::Status checkBudget(const SessionOptions &options, uint64_t budget) const;
+
+private:
+  friend class Session;
+  struct Code;
+  explicit Executable(std::unique_ptr<const Code> code);
+  std::unique_ptr<const Code> code;
+};
+
+/// Where one weight lives.
+struct Residency {
+  enum class State : uint8_t { InPlace, Copied, Converted };
+  std::string parameter; ///< Name in the model.
+  std::string tensor;    ///< Name in the checkpoint.
+  State state = State::InPlace;
+  uint64_t bytes = 0;    ///< Of the mapped file, or of memory of its own; 0 if it is `shared`.
+  std::string why;       ///< "tied to embedder.kernel", "rounded f32 to bf16".
+};
+
+/// An executable with its weights.
+class Model {
+public:
+  /// Opens the checkpoint in `folder` for `executable`: maps the files, checks
+  /// that each parameter is there with the dtype and shape that the program was
+  /// compiled for (the error names tensor, expected and found), and converts
+  /// those that cannot be used in place, once, for all sessions.
+  static absl::StatusOr<std::shared_ptr<const Model>>
+  open(std::shared_ptr<const Executable> executable, const std::string &folder);
+  ~Model();
+
+  const Executable &executable() const;
+  /// One entry a parameter, in the program's order.
+  const std::vector<Residency> &residency() const;
+  /// The ledger as a table with totals; ends with a newline.
+  std::string residencyText() const;
+
+private:
+  friend class Session;
+  struct Parts;
+  explicit Model(std::unique_ptr<const Parts> parts);
+  std::unique_ptr<const Parts> parts;
+};
+
+/// The new tokens of one sequence.
+struct NewTokens {
+  enum class Logits : uint8_t { None, Last, All };
+  int64_t sequence = 0;
+  std::span<const int32_t> ids;       ///< None: the sequence is left out of the call.
+  Logits logits = Logits::Last;       ///< Of which of these tokens.
+};
+
+/// (rows, vocab) f32, row-major, in the session's memory: valid until its next
+/// forward. Rows are in the order of the new tokens.
+struct LogitsView {
+  const float *data = nullptr;
+  int64_t rows = 0;
+  int64_t vocab = 0;
+  std::span<const float> row(int64_t index) const {
+    return {data + index * vocab, size_t(vocab)};
+  }
+};
+
+/// (rows, width), row-major, in the session's memory: valid until its next forward.
+struct OutputView {
+  std::string_view name;  ///< "hidden_states.0".
+  std::string_view dtype; ///< "f32", "bf16", ..
+  const void *data = nullptr;
+  int64_t rows = 0;
+  int64_t width = 0;
+  /// Element (row, column), widened.
+  float at(int64_t row, int64_t column) const;
+};
+
+/// A cache for `batch` sequences, and the memory to run a model on it. All of it
+/// is made by create; a forward allocates nothing.
+class Session {
+public:
+  static absl::StatusOr<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model,
+                                                         const SessionOptions &options);
+  ~Session();
+
+  /// Runs the model on new tokens, appends them to the cache and returns the
+  /// wanted rows of logits. `tokens` is ordered by sequence, each at most once.
+  /// Errors, before anything is written: InvalidArgument for an id out of the
+  /// vocabulary, a wrong order or too many rows; OutOfRange if a sequence would
+  /// exceed the capacity.
+  absl::StatusOr<LogitsView> forward(std::span<const NewTokens> tokens);
+  /// The output called `name` for the tokens of the last forward; NotFound
+  /// unless the program was compiled with it.
+  absl::StatusOr<OutputView> output(std::string_view name) const;
+
+  /// Empties one sequence.
+  absl::Status reset(int64_t sequence);
+  /// Tokens in the cache of each sequence: (batch).
+  std::span<const int32_t> lengths() const;
+
+  const Model &model() const;
+  /// The options with the defaults put in.
+  const SessionOptions &options() const;
+  /// Keys, values and lengths, as the plan has them.
+  uint64_t cacheBytes() const;
+  /// "bf16"; "k=bf16,v=f16"; several blocks' types joined by "/".
+  std::string cacheDType() const;
+
+private:
+  friend struct TraceAccess;
+  struct State;
+  explicit Session(std::unique_ptr<State> state);
+  std::unique_ptr<State> state;
+};
+
+} // namespace graphc

@@ -1,0 +1,47 @@
+// A model: an executable, its weights, and the ledger of where they live.
+#include "Runtime/ModelParts.h"
+#include "Support/Message.h"
+
+#include <algorithm>
+
+namespace graphc {
+
+Model::Model(std::unique_ptr<const Parts> parts) : parts(std::move(parts)) {}
+Model::~Model() = default;
+
+absl::StatusOr<std::shared_ptr<const Model>>
+Model::open(std::shared_ptr<const Executable> executable, const std::string &folder) {
+  if (!executable)
+    return invalidArgument("model must have an executable, got none");
+  absl::StatusOr<Weights> weights = Weights::open(executable->program(), folder);
+  if (!weights.ok())
+    return weights.status();
+  auto parts = std::make_unique<Parts>();
+  parts->executable = std::move(executable);
+  parts->weights = *std::move(weights);
+  parts->folder = folder;
+  return std::shared_ptr<const Model>(new Model(std::move(parts)));
+}
+
+const Executable &Model::executable() const { return *parts->executable; }
+const std::vector<Residency> &Model::residency() const { return parts->weights.residency(); }
+
+std::string Model::residencyText() const {
+  constexpr std::string_view names[] = {"in place", "copied", "converted"};
+  size_t width = 0;
+  for (const Residency &entry : residency())
+    width = std::max(width, entry.parameter.size());
+  uint64_t totals[3] = {};
+  std::string text;
+  for (const Residency &entry : residency()) {
+    totals[size_t(entry.state)] += entry.bytes;
+    std::string line = concat(entry.parameter, std::string(width - entry.parameter.size() + 2, ' '),
+                              names[size_t(entry.state)], " ", entry.bytes);
+    text += line + (entry.why.empty() ? "\n" : concat("  ", entry.why, "\n"));
+  }
+  for (size_t state = 0; state < 3; ++state)
+    text += concat(state ? ", " : "bytes: ", names[state], " ", totals[state]);
+  return text + "\n";
+}
+
+} // namespace graphc

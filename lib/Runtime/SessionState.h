@@ -1,0 +1,82 @@
+// What a Session holds: the argument table of its calls and the memory behind it.
+#pragma once
+
+#include "Runtime/Memory.h"
+#include "Runtime/Trace.h"
+#include "Support/MemoryPlan.h"
+#include "graphc/Runtime.h"
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace graphc {
+
+struct Session::State {
+  State(std::shared_ptr<const Model> model, const Program &program)
+      : model(std::move(model)), program(program) {}
+  State(const State &) = delete; // the tables below point into it
+
+  absl::Status allocate(PlanRequest request);
+  /// The first error of `tokens`; if there is none, sets the totals.
+  absl::Status check(std::span<const NewTokens> tokens);
+  LogitsView run(std::span<const NewTokens> tokens);
+
+  std::shared_ptr<const Model> model;
+  const Program &program;
+  SessionOptions options;
+  uint64_t cacheBytes = 0;
+  uint64_t allocatedBytes = 0; ///< Of cache and other, without the ends of pages.
+
+  Memory cache; ///< Keys and values.
+  Memory other; ///< Workspace, rope tables, inputs, outputs.
+  std::vector<void *> pointers; ///< (bindings), an argument of the entries.
+  std::vector<int64_t> dims;    ///< (symbols), the other one.
+  int64_t *tokensDim = &unused, *rowsDim = &unused; ///< Of `dims`, where declared.
+  int64_t unused = 0;
+
+  // Inputs of a call; the program may leave any of them out.
+  int32_t *ids = nullptr;       ///< (tokens)
+  int32_t *positions = nullptr; ///< (tokens)
+  int32_t *starts = nullptr;    ///< (batch + 1)
+  int32_t *lengths = nullptr;   ///< (batch); kept from call to call.
+  int32_t *rowIds = nullptr;    ///< (rows)
+  int64_t chunk = 0;            ///< Most tokens of one call, given batch and capacity.
+
+  /// A result, whose rows the calls of one forward fill in turn.
+  struct Output {
+    size_t binding;
+    std::byte *data;
+    uint64_t rowBytes;
+    bool ofTokens; ///< Rows are tokens, not wanted rows.
+  };
+  std::vector<Output> outputs;
+  bool hasTokenOutputs = false;
+  std::optional<size_t> logits;   ///< Index in outputs.
+  float *widenedLogits = nullptr; ///< (rows, vocab), if the program's are no f32.
+  int64_t totalTokens = 0, totalRows = 0; ///< Of the last forward.
+
+  TraceHook hook;
+  Trace trace;
+
+private:
+  /// The next token to pack: tokens[entry].ids[at].
+  struct Cursor {
+    size_t entry = 0, at = 0;
+  };
+  struct Packed {
+    int64_t tokens = 0, rows = 0;
+    bool isDecode = true; ///< No sequence has more than one.
+  };
+  /// Fills the inputs of one call with tokens from `cursor` on; advances it.
+  Packed pack(std::span<const NewTokens> tokens, Cursor &cursor);
+
+  void *pointerOf(size_t index, uint64_t offset);
+  void addOutput(size_t index, uint64_t bytes, const Extents &results);
+  void fillRopes();
+};
+
+/// `count` elements at `data`, f32, f16 or bf16, widened.
+void widenTo(float *out, const std::byte *data, DType dtype, uint64_t count);
+
+} // namespace graphc

@@ -1,0 +1,162 @@
+#include "Runtime/Weights.h"
+#include "Support/Message.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <system_error>
+#include <thread>
+#include <tuple>
+
+namespace graphc {
+
+using Kind = Binding::Kind;
+
+namespace {
+std::string shapeText(const std::vector<int64_t> &shape) { return concat("(", join(shape), ")"); }
+
+/// The shape that the tensor of `parameter` has in the checkpoint.
+std::vector<int64_t> storedShape(const Binding &parameter) {
+  std::vector<int64_t> shape;
+  for (const Dim &dim : parameter.dims)
+    shape.push_back(dim.offset);
+  if (parameter.transpose)
+    std::swap(shape[0], shape[1]);
+  return shape;
+}
+
+absl::Status checkTensor(const Binding &parameter, const TensorInfo &tensor) {
+  if (tensor.dtype != parameter.stored)
+    return invalidArgument("tensor '", tensor.name, "' in ", tensor.file, " must be ",
+                           info(parameter.stored).name, " for parameter '", parameter.name,
+                           "', got ", tensor.dtypeName,
+                           "; compile the model again from this checkpoint");
+  const std::vector<int64_t> expected = storedShape(parameter);
+  if (tensor.shape != expected)
+    return invalidArgument("tensor '", tensor.name, "' in ", tensor.file, " must have shape ",
+                           shapeText(expected), " for parameter '", parameter.name, "', got ",
+                           shapeText(tensor.shape));
+  return absl::OkStatus();
+}
+
+/// "rounded f32 to f16 to bf16, transposed".
+std::string reason(const Binding &parameter) {
+  std::string text;
+  if (!parameter.roundings.empty() || parameter.dtype != parameter.stored) {
+    text = concat(parameter.roundings.empty() ? "widened " : "rounded ",
+                  info(parameter.stored).name);
+    for (DType dtype : parameter.roundings)
+      text += concat(" to ", info(dtype).name);
+    if (parameter.roundings.empty() || parameter.roundings.back() != parameter.dtype)
+      text += concat(" to ", info(parameter.dtype).name);
+  }
+  if (parameter.transpose)
+    text += text.empty() ? "transposed" : ", transposed";
+  return text;
+}
+
+/// One conversion, which several bindings may share.
+struct Job {
+  const Binding *parameter;
+  const TensorInfo *tensor;
+  uint64_t offset; ///< In the memory of converted weights.
+  uint64_t elements;
+};
+
+/// Runs the jobs, each cut into pieces, on all cores.
+void convertAll(const std::vector<Job> &jobs, std::byte *memory) {
+  constexpr uint64_t kPiece = uint64_t(1) << 20;
+  std::vector<std::pair<const Job *, uint64_t>> pieces;
+  for (const Job &job : jobs)
+    for (uint64_t first = 0; first < job.elements; first += kPiece)
+      pieces.push_back({&job, first});
+  std::atomic<size_t> next = 0;
+  auto work = [&] {
+    for (size_t i; (i = next++) < pieces.size();) {
+      const auto [job, first] = pieces[i];
+      convertElements(*job->parameter, job->tensor->data, first,
+                      std::min(first + kPiece, job->elements), memory + job->offset);
+    }
+  };
+  std::vector<std::thread> threads;
+  try {
+    while (threads.size() + 1 < std::min(size_t(availableCores()), pieces.size()))
+      threads.emplace_back(work);
+  } catch (const std::system_error &) { // no more threads to be had: fewer do it all
+  }
+  work();
+  for (std::thread &thread : threads)
+    thread.join();
+}
+} // namespace
+
+absl::StatusOr<Weights> Weights::open(const Program &program, const std::string &folder) {
+  Weights weights;
+  weights.pointers.resize(program.bindings.size());
+  const bool any = std::any_of(program.bindings.begin(), program.bindings.end(),
+                               [](const Binding &b) { return b.kind == Kind::Parameter; });
+  if (!any)
+    return weights;
+  absl::StatusOr<Checkpoint> checkpoint = Checkpoint::open(folder);
+  if (!checkpoint.ok())
+    return checkpoint.status();
+  weights.checkpoint.push_back(*std::move(checkpoint));
+
+  struct First {
+    size_t binding, entry;
+  };
+  /// The first binding with the same tensor and conversion, and its ledger entry.
+  std::map<std::tuple<const TensorInfo *, DType, bool, std::vector<DType>>, First> made;
+  std::map<size_t, uint64_t> offsets; // of bindings that own converted memory
+  std::map<size_t, size_t> shared;    // binding -> the one it shares with
+  std::vector<Job> jobs;
+  Layout layout;
+  for (size_t i = 0; i < program.bindings.size(); ++i) {
+    const Binding &parameter = program.bindings[i];
+    if (parameter.kind != Kind::Parameter)
+      continue;
+    const TensorInfo *tensor = weights.checkpoint.front().find(parameter.source);
+    if (!tensor)
+      return invalidArgument("folder '", folder, "' must have the tensor '", parameter.source,
+                             "' for parameter '", parameter.name, "', got none of that name");
+    if (absl::Status status = checkTensor(parameter, *tensor); !status.ok())
+      return status;
+    Residency entry{parameter.name, parameter.source, Residency::State::InPlace, tensor->bytes, ""};
+    const auto [entryOf, isNew] =
+        made.try_emplace({tensor, parameter.dtype, parameter.transpose, parameter.roundings},
+                         First{i, weights.ledger.size()});
+    if (!isNew) {
+      const First &first = entryOf->second;
+      shared[i] = first.binding;
+      entry.state = weights.ledger[first.entry].state;
+      entry.bytes = 0;
+      entry.why = concat("tied to ", program.bindings[first.binding].name);
+    } else if (parameter.isInPlace() &&
+               reinterpret_cast<uintptr_t>(tensor->data) % byteSize(parameter.dtype) == 0) {
+      weights.pointers[i] = tensor->data;
+    } else {
+      const uint64_t elements = tensor->bytes / byteSize(parameter.stored);
+      entry.state =
+          parameter.isInPlace() ? Residency::State::Copied : Residency::State::Converted;
+      entry.why = parameter.isInPlace() ? concat("not aligned to ", byteSize(parameter.dtype),
+                                                 " bytes in ", tensor->file)
+                                        : reason(parameter);
+      entry.bytes = elements * byteSize(parameter.dtype);
+      offsets[i] = layout.place(entry.bytes);
+      jobs.push_back({&parameter, tensor, offsets[i], elements});
+    }
+    weights.ledger.push_back(std::move(entry));
+  }
+  absl::StatusOr<Memory> memory = Memory::reserve(layout.size(), "converted weights");
+  if (!memory.ok())
+    return memory.status();
+  weights.converted = *std::move(memory);
+  convertAll(jobs, weights.converted.data());
+  for (auto [binding, offset] : offsets)
+    weights.pointers[binding] = weights.converted.data() + offset;
+  for (auto [binding, first] : shared)
+    weights.pointers[binding] = weights.pointers[first];
+  return weights;
+}
+
+} // namespace graphc
