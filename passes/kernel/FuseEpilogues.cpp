@@ -86,6 +86,13 @@ struct FuseEpilogues : graphc::kernel::impl::FuseEpiloguesBase<FuseEpilogues> {
     ++numFused;
   }
 
+  /// One name for each destination; empty names where none were recorded.
+  static SmallVector<Attribute> valueNamesOf(EpilogueKernel kernel) {
+    if (auto names = kernel->getAttrOfType<ArrayAttr>(kValuesAttr))
+      return SmallVector<Attribute>(names.getValue());
+    return SmallVector<Attribute>(kernel.getOuts().size(), StringAttr::get(kernel->getContext()));
+  }
+
   void merge(ElementwiseOp op, EpilogueKernel producer, Writers &writers) {
     // Buffers that the new epilogue reads or writes must exist at the producer.
     for (Value out : op.getOuts())
@@ -124,17 +131,21 @@ struct FuseEpilogues : graphc::kernel::impl::FuseEpiloguesBase<FuseEpilogues> {
       builder.clone(inner, mapping);
 
     SmallVector<Value> values, outs;
-    for (auto [out, value] : llvm::zip(producer.getOuts(), yield.getValues())) {
+    SmallVector<Attribute> valueNames;
+    for (auto [out, value, name] : llvm::zip(producer.getOuts(), yield.getValues(), valueNamesOf(producer))) {
       const bool othersRead = llvm::any_of(out.getUsers(), [&](Operation *user) {
         return user != producer.getOperation() && user != op.getOperation();
       });
       if (othersRead || isa<BlockArgument>(out)) {
         outs.push_back(out);
         values.push_back(value);
+        valueNames.push_back(name);
       }
     }
-    for (auto [out, value] : llvm::zip(op.getOuts(), cast<YieldOp>(from.getTerminator()).getValues())) {
+    for (auto [out, value, name] :
+         llvm::zip(op.getOuts(), cast<YieldOp>(from.getTerminator()).getValues(), valueNamesOf(op))) {
       outs.push_back(out);
+      valueNames.push_back(name);
       values.push_back(mapping.lookup(value));
       writers.moveTo(out, producer);
     }
@@ -144,6 +155,8 @@ struct FuseEpilogues : graphc::kernel::impl::FuseEpiloguesBase<FuseEpilogues> {
     SmallVector<Attribute> names(producer.getLayers().getValue());
     llvm::append_range(names, op.getLayers());
     producer.setLayersAttr(builder.getArrayAttr(names));
+    if (producer->hasAttr(kValuesAttr))
+      producer->setAttr(kValuesAttr, builder.getArrayAttr(valueNames));
     op.erase();
   }
 };

@@ -233,6 +233,17 @@ ArrayAttr StepBuilder::layersOf(Operation *op) {
   return builder.getStrArrayAttr({named ? named.getLayerName() : StringRef("cast")});
 }
 
+/// What a value is called in traces: its layer, and the types it was cast to.
+static std::string valueName(Value value) {
+  if (auto castOp = value.getDefiningOp<layer::CastOp>()) {
+    std::string name = valueName(castOp.getX());
+    llvm::raw_string_ostream(name) << " as " << getElementTypeOrSelf(value.getType());
+    return name;
+  }
+  auto named = dyn_cast_or_null<layer::NamedLayer>(value.getDefiningOp());
+  return named ? named.getLayerName().str() : "";
+}
+
 /// Adds the epilogue: `epilogue` of the interior value and the fused operands
 /// (all widened), or the interior value itself, rounded once to the result.
 template <typename KernelOp>
@@ -247,6 +258,7 @@ void StepBuilder::finish(KernelOp kernel, Value result, ArrayRef<Value> fused,
     scalar = widen(scalar);
   Value value = epilogue ? epilogue(scalars) : scalars.front();
   YieldOp::create(body, result.getLoc(), roundTo(value, getElementTypeOrSelf(result.getType())));
+  kernel->setAttr(kValuesAttr, builder.getStrArrayAttr({valueName(result)}));
 }
 
 void StepBuilder::lowerDense(layer::DenseOp op) {
@@ -306,11 +318,12 @@ void StepBuilder::lowerAttention(layer::CachedAttentionOp op) {
   layer::AttentionCacheType slot = op.getCache().getType().getSlot(op.getBlock(), /*cross=*/false);
   Value keys = cacheMemory(slot, op.getBlock(), "keys", slot.getKeys());
   Value values = cacheMemory(slot, op.getBlock(), "values", slot.getValues());
-  CachedAttentionOp::create(body, op.getLoc(), buffers.lookup(op.getQuery()), buffers.lookup(op.getKey()),
+  auto kernel = CachedAttentionOp::create(body, op.getLoc(), buffers.lookup(op.getQuery()), buffers.lookup(op.getKey()),
                             buffers.lookup(op.getValue()), keys, values, input("starts", "batch+1"),
                             input("lengths", "batch"), destination(op.getY()), /*scratch=*/ValueRange{},
                             op.getScale(), op.getCausal(), op.getWindowAttr(), slot.isRing(), phase, TileAttr{},
                             layersOf(op));
+  kernel->setAttr(kValuesAttr, builder.getStrArrayAttr({valueName(op.getY())}));
 }
 
 /// The block a layer belongs to: its name up to `layers.N`; empty outside.
@@ -439,11 +452,11 @@ FailureOr<func::FuncOp> StepBuilder::build() {
     auto named = dyn_cast<layer::NamedLayer>(op);
     StringRef block = named ? blockOf(named.getLayerName()) : "";
     if (block.empty() && isa<layer::CastOp>(op) && last)
-      if (auto tag = last->getAttrOfType<StringAttr>("kernel.block"))
+      if (auto tag = last->getAttrOfType<StringAttr>(kBlockAttr))
         block = tag.getValue();
     for (Operation *made = last ? last->getNextNode() : (function.front().empty() ? nullptr : &function.front().front());
          made && !block.empty(); made = made->getNextNode())
-      made->setAttr("kernel.block", builder.getStringAttr(block));
+      made->setAttr(kBlockAttr, builder.getStringAttr(block));
   }
   func::ReturnOp::create(body, graph.getLoc());
   function.setFunctionType(builder.getFunctionType(function.front().getArgumentTypes(), {}));

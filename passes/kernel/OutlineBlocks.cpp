@@ -18,8 +18,6 @@ using namespace graphc::kernel;
 
 namespace {
 
-constexpr llvm::StringLiteral kBlockAttr = "kernel.block";
-
 StringRef blockOf(Operation &op) {
   auto block = op.getAttrOfType<StringAttr>(kBlockAttr);
   return block ? block.getValue() : StringRef();
@@ -56,8 +54,11 @@ struct OutlineBlocks : graphc::kernel::impl::OutlineBlocksBase<OutlineBlocks> {
         continue;
       auto phase = function->getAttrOfType<PhaseAttr>("kernel.phase");
       known.clear();
-      for (auto parallel : llvm::to_vector(function.front().getOps<omp::ParallelOp>()))
+      for (auto parallel : llvm::to_vector(function.front().getOps<omp::ParallelOp>())) {
         outline(parallel.getRegion().front(), function, stringifyPhase(phase.getValue()));
+        for (Operation &op : parallel.getRegion().front())
+          op.removeAttr(kValuesAttr);
+      }
     }
   }
 
@@ -94,6 +95,7 @@ struct OutlineBlocks : graphc::kernel::impl::OutlineBlocksBase<OutlineBlocks> {
     for (Operation &op : llvm::make_range(begin, end)) {
       Operation *copy = inner.clone(op, mapping);
       copy->removeAttr(kBlockAttr);
+      copy->removeAttr(kValuesAttr);
       if (auto layers = copy->getAttrOfType<ArrayAttr>("layers"))
         copy->setAttr("layers", relative(layers, block));
     }

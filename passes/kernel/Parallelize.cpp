@@ -62,8 +62,8 @@ struct Parallelize : graphc::kernel::impl::ParallelizeBase<Parallelize> {
       if (conflict) {
         OpBuilder builder(&op);
         auto barrier = omp::BarrierOp::create(builder, op.getLoc());
-        if (Attribute block = op.getAttr("kernel.block"))
-          barrier->setAttr("kernel.block", block);
+        if (Attribute block = op.getAttr(kBlockAttr))
+          barrier->setAttr(kBlockAttr, block);
         ++numBarriers;
         read.clear();
         written.clear();

@@ -6,6 +6,7 @@
 namespace mlir {
 class OpPassManager;
 namespace arith { class ArithDialect; }
+namespace LLVM { class LLVMDialect; }
 namespace func { class FuncDialect; class FuncOp; }
 namespace math { class MathDialect; }
 namespace memref { class MemRefDialect; }
@@ -18,8 +19,9 @@ class KernelDialect;
 #define GEN_PASS_DECL
 #include "passes/kernel/Passes.h.inc"
 
-/// Layers to kernels: lower, fuse, schedule, plan, parallelize, outline.
-void buildKernelPipeline(mlir::OpPassManager &manager);
+/// Layers to kernels: lower, fuse, schedule, plan, parallelize, outline; with
+/// `trace`, a hook after each kernel.
+void buildKernelPipeline(mlir::OpPassManager &manager, bool trace = false);
 /// Registers the passes and `--kernel-pipeline`.
 void registerKernelPasses();
 

@@ -93,6 +93,17 @@ def Parallelize : Pass<"kernel-parallelize", "::mlir::func::FuncOp"> {
   let statistics = [Statistic<"numBarriers", "barriers", "barriers in a step">];
 }
 
+def TraceKernels : Pass<"kernel-trace", "::mlir::ModuleOp"> {
+  let summary = "calls a hook after each kernel, so that its results can be compared and replaced";
+  let description = [{
+    Adds a last argument, the hook, to both steps, and a `kernel.trace` between
+    barriers after each kernel of the parallel region. The module attribute
+    `kernel.traced` lists the kernels. For tests and comparisons only: blocks
+    no longer share code.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::omp::OpenMPDialect"];
+}
+
 def OutlineBlocks : Pass<"kernel-outline-blocks", "::mlir::ModuleOp"> {
   let summary = "makes one function of all blocks that are the same";
   let description = [{

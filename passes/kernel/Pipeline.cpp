@@ -16,20 +16,22 @@ namespace {
 #include "passes/kernel/Passes.h.inc"
 } // namespace
 
-void buildKernelPipeline(OpPassManager &manager) {
+void buildKernelPipeline(OpPassManager &manager, bool trace) {
   manager.addPass(createLowerLayers());
   OpPassManager &functions = manager.nest<func::FuncOp>();
   functions.addPass(createFuseEpilogues());
   functions.addPass(createScheduleKernels());
   functions.addPass(createPlanMemory());
   functions.addPass(createParallelize());
+  if (trace)
+    manager.addPass(createTraceKernels());
   manager.addPass(createOutlineBlocks());
 }
 
 void registerKernelPasses() {
   registerKernelTdPasses();
   PassPipelineRegistration<>("kernel-pipeline", "layers to kernels: lower, fuse, schedule, plan, parallelize, outline",
-                             buildKernelPipeline);
+                             [](OpPassManager &manager) { buildKernelPipeline(manager); });
 }
 
 } // namespace graphc::kernel

@@ -85,7 +85,7 @@ struct PlanMemory : graphc::kernel::impl::PlanMemoryBase<PlanMemory> {
         continue; // reads the shape only
       life.first = std::min(life.first, level->second);
       life.last = std::max(life.last, level->second);
-      life.blocks.insert(user->getAttr("kernel.block"));
+      life.blocks.insert(user->getAttr(kBlockAttr));
     }
   }
 

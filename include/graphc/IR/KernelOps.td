@@ -179,6 +179,16 @@ def Kernel_NumThreadsOp : Kernel_Op<"num_threads", [Pure]> {
   let assemblyFormat = "attr-dict";
 }
 
+def Kernel_TraceOp : Kernel_Op<"trace"> {
+  let summary = "calls the trace hook after a kernel, from one thread, while the others wait";
+  let description = [{
+    `hook` points to a callback and its context (lib/Runtime/Trace.h); `kernel`
+    is the index into the module's list of traced kernels.
+  }];
+  let arguments = (ins Arg<AnyType, "", [MemRead, MemWrite]>:$hook, I64Attr:$kernel);
+  let assemblyFormat = "$hook `[` $kernel `]` attr-dict `:` type($hook)";
+}
+
 def Kernel_YieldOp : Kernel_Op<"yield", [Terminator, Pure]> {
   let summary = "results of an epilogue";
   let arguments = (ins Variadic<AnyFloat>:$values);

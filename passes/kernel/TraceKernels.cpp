@@ -1,0 +1,73 @@
+// Trace hooks: a barrier so that the kernel is done, the hook, and a barrier so
+// that nobody runs ahead while the hook reads or replaces results.
+#include "graphc/IR/Kernel.h"
+#include "passes/kernel/Passes.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/OpenMP/OpenMPDialect.h"
+#include "mlir/IR/Builders.h"
+
+namespace graphc::kernel {
+#define GEN_PASS_DEF_TRACEKERNELS
+#include "passes/kernel/Passes.h.inc"
+} // namespace graphc::kernel
+
+using namespace mlir;
+using namespace graphc::kernel;
+
+namespace {
+
+struct TraceKernels : graphc::kernel::impl::TraceKernelsBase<TraceKernels> {
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    if (module->hasAttr(kTracedAttr))
+      return;
+    for (auto function : module.getOps<func::FuncOp>())
+      for (auto parallel : function.getOps<omp::ParallelOp>())
+        trace(function, parallel.getRegion().front());
+  }
+
+  void trace(func::FuncOp function, Block &body) {
+    Builder attributes(&getContext());
+    auto pointer = LLVM::LLVMPointerType::get(&getContext());
+    const unsigned index = function.getNumArguments();
+    DictionaryAttr binding = attributes.getDictionaryAttr(
+        {attributes.getNamedAttr("kind", attributes.getStringAttr("trace")),
+         attributes.getNamedAttr("name", attributes.getStringAttr("trace")),
+         attributes.getNamedAttr("dims", attributes.getArrayAttr({}))});
+    (void)function.insertArgument(
+        index, pointer, attributes.getDictionaryAttr({{attributes.getStringAttr(kBindingAttr), binding}}), function.getLoc());
+    SmallVector<Attribute> traced;
+    for (Operation &op : llvm::make_early_inc_range(body)) {
+      auto values = op.getAttrOfType<ArrayAttr>(kValuesAttr);
+      if (!values)
+        continue;
+      SmallVector<Attribute> outputs;
+      for (auto [memref, name] : llvm::zip(destinations(&op), values))
+        outputs.push_back(attributes.getDictionaryAttr(
+            {attributes.getNamedAttr("binding", attributes.getI64IntegerAttr(cast<BlockArgument>(memref).getArgNumber())),
+             attributes.getNamedAttr("name", name)}));
+      OpBuilder builder(&getContext());
+      builder.setInsertionPointAfter(&op);
+      SmallVector<Operation *> made{omp::BarrierOp::create(builder, op.getLoc())};
+      made.push_back(TraceOp::create(builder, op.getLoc(), function.getArgument(index), traced.size()));
+      made.push_back(omp::BarrierOp::create(builder, op.getLoc()));
+      if (Attribute block = op.getAttr(kBlockAttr))
+        for (Operation *added : made)
+          added->setAttr(kBlockAttr, block);
+      traced.push_back(attributes.getDictionaryAttr({attributes.getNamedAttr("layers", op.getAttr("layers")),
+                                                     attributes.getNamedAttr("outputs", attributes.getArrayAttr(outputs))}));
+    }
+    // Both phases trace the same kernels in the same order.
+    getOperation()->setAttr(kTracedAttr, attributes.getArrayAttr(traced));
+  }
+
+  static SmallVector<Value> destinations(Operation *op) {
+    if (auto attention = dyn_cast<CachedAttentionOp>(op))
+      return {attention.getOut()};
+    return SmallVector<Value>(cast<EpilogueKernel>(op).getOuts());
+  }
+};
+
+} // namespace
