@@ -23,6 +23,8 @@ Tensor embedding(const Arithmetic &arithmetic, const Tensor &ids, const Tensor &
 Tensor splitHeads(const Arithmetic &arithmetic, const Tensor &x, int64_t heads, Rounding rounding);
 /// (batch, heads, tokens, headDim) to (batch, tokens, heads * headDim).
 Tensor mergeHeads(const Arithmetic &arithmetic, const Tensor &x, Rounding rounding);
+/// y[b, h, t, d] = x[b, h / times, t, d]; x (batch, kvHeads, tokens, headDim).
+Tensor repeatHeads(const Arithmetic &arithmetic, const Tensor &x, int64_t times, Rounding rounding);
 /// Columns [offset, offset + size) of the last dimension.
 Tensor slice(const Arithmetic &arithmetic, const Tensor &x, int64_t offset, int64_t size, Rounding rounding);
 /// The same elements in another type.

@@ -53,6 +53,13 @@ Tensor mergeHeads(const Arithmetic &arithmetic, const Tensor &x, Rounding roundi
       rounding);
 }
 
+Tensor repeatHeads(const Arithmetic &arithmetic, const Tensor &x, int64_t times, Rounding rounding) {
+  const int64_t head = x.dim(2) * x.dim(3);
+  return moved(
+      arithmetic, x, {x.dim(0), x.dim(1) * times, x.dim(2), x.dim(3)},
+      [&](int64_t i) { return i / head / times * head + i % head; }, rounding);
+}
+
 Tensor slice(const Arithmetic &arithmetic, const Tensor &x, int64_t offset, int64_t size, Rounding rounding) {
   std::vector<int64_t> shape = x.shape;
   shape.back() = size;

@@ -1,0 +1,172 @@
+// The interpreter against Hugging Face transformers on every fixture of
+// test/models: logits, hidden states and greedy tokens, in f32 and in f64.
+#include "Models.h"
+#include "Support/Json.h"
+#include "Support/Npy.h"
+
+#include <cmath>
+#include <filesystem>
+
+using namespace graphc;
+using namespace graphc::reference;
+
+using Tokens = std::vector<std::vector<int32_t>>;
+
+namespace {
+struct Golden {
+  Tokens prompts, greedy;
+  int64_t sessionLength = 0;
+  double range = 0, tolerance = 0;
+};
+} // namespace
+
+static std::vector<int32_t> idsOf(const nlohmann::json &list) {
+  std::vector<int32_t> ids;
+  for (const auto &id : list)
+    ids.push_back(int32_t(*id.get_ptr<const nlohmann::json::number_integer_t *>()));
+  return ids;
+}
+
+static Tokens tokensOf(const nlohmann::json &list) {
+  Tokens tokens;
+  for (const auto &row : list)
+    tokens.push_back(idsOf(row));
+  return tokens;
+}
+
+static Golden readGolden(const std::string &folder) {
+  const auto json = parseJsonFile(folder + "/golden.json");
+  EXPECT_TRUE(json.ok()) << json.status();
+  return {tokensOf(**getArray(*json, "prompts")), tokensOf(**getArray(*json, "greedy")),
+          *getInt(*json, "session_length"), *getDouble(*json, "logits_range"), *getDouble(*json, "tolerance")};
+}
+
+/// Greatest difference from the f32 array in `file`.
+static double distance(const Tensor &got, const std::string &file, int64_t first = 0) {
+  const auto golden = readNpy(file);
+  EXPECT_TRUE(golden.ok()) << golden.status();
+  const auto expected = golden->values<float>().subspan(first);
+  EXPECT_LE(got.data.size(), expected.size());
+  double worst = 0;
+  for (size_t i = 0; i < got.data.size(); ++i)
+    worst = std::fmax(worst, std::fabs(got.data[i] - expected[i]));
+  return worst;
+}
+
+class Goldens : public testing::TestWithParam<std::string> {
+protected:
+  std::string folder = std::string(GRAPHC_TEST_DIR) + "/models/" + GetParam();
+};
+
+TEST_P(Goldens, logitsHiddenStatesAndTokens) {
+  const Golden golden = readGolden(folder);
+  Model model(folder);
+  ASSERT_TRUE(model.isReady());
+  for (const Mode mode : {Mode::PolicyExact, Mode::Order, Mode::F64}) {
+    Interpreter interpreter = model.interpreter({.mode = mode, .orderSeed = 3, .sessionLength = golden.sessionLength});
+    const int64_t length = int64_t(golden.greedy[0].size());
+    for (size_t i = 0; i < golden.prompts.size(); ++i) {
+      const auto result = generate(interpreter, {golden.prompts[i]},
+                                   {.newTokens = length, .keepLogits = true, .keepHiddenStates = true});
+      ASSERT_TRUE(result.ok()) << result.status();
+      EXPECT_EQ(result->tokens[0], golden.greedy[i]) << "prompt " << i;
+      const std::string number = std::to_string(i) + ".npy";
+      EXPECT_LE(distance(result->logits, folder + "/logits_" + number), golden.tolerance) << "prompt " << i;
+      for (size_t l = 0; l < result->hiddenStates.size(); ++l) {
+        const Tensor &state = result->hiddenStates[l];
+        EXPECT_LE(distance(state, folder + "/hidden_states_" + number, int64_t(l) * state.size()), 1e-4) << "state " << l;
+      }
+    }
+  }
+}
+
+TEST_P(Goldens, aRaggedBatchGivesWhatEachSequenceGivesAlone) {
+  const Golden golden = readGolden(folder);
+  Model model(folder);
+  ASSERT_TRUE(model.isReady());
+  Interpreter interpreter = model.interpreter({.sessionLength = golden.sessionLength});
+  const int64_t length = int64_t(golden.greedy[0].size());
+  const auto batch = generate(interpreter, golden.prompts, {.newTokens = length, .keepLogits = true});
+  ASSERT_TRUE(batch.ok()) << batch.status();
+  EXPECT_EQ(batch->tokens, golden.greedy);
+  for (size_t b = 0; b < golden.prompts.size(); ++b) {
+    const auto alone = generate(interpreter, {golden.prompts[b]}, {.newTokens = 0, .keepLogits = true});
+    ASSERT_TRUE(alone.ok()) << alone.status();
+    const int64_t row = batch->logits.size() / int64_t(golden.prompts.size());
+    for (int64_t i = 0; i < alone->logits.size(); ++i) // bit by bit: every sum has the same order
+      ASSERT_EQ(batch->logits.data[int64_t(b) * row + i], alone->logits.data[i]) << "sequence " << b;
+  }
+}
+
+TEST_P(Goldens, aPromptMayBeSplitAnywhere) {
+  const Golden golden = readGolden(folder);
+  Model model(folder);
+  ASSERT_TRUE(model.isReady());
+  for (const DType compute : {DType::F32, DType::BF16}) {
+    model.setPolicy(compute, DType::F32);
+    Interpreter interpreter = model.interpreter({.sessionLength = golden.sessionLength});
+    const std::vector<int32_t> &prompt = golden.prompts.back();
+    const auto whole = generate(interpreter, {prompt}, {.keepLogits = true});
+    ASSERT_TRUE(whole.ok()) << whole.status();
+    const int64_t vocab = whole->logits.columns();
+    for (size_t split = 1; split < prompt.size(); ++split) {
+      auto cache = interpreter.createCache(1, int64_t(prompt.size()) + int64_t(split) % 3);
+      ASSERT_TRUE(cache.ok());
+      for (const auto &[first, last] : {std::pair(size_t(0), split), std::pair(split, prompt.size())}) {
+        const Tensor ids(DType::I32, {1, int64_t(last - first)}, {prompt.begin() + first, prompt.begin() + last});
+        const auto outputs = interpreter.run(ids, nullptr, &*cache);
+        ASSERT_TRUE(outputs.ok()) << outputs.status();
+        const Tensor &logits = outputs->find("logits")->front();
+        for (int64_t i = 0; i < logits.size(); ++i) // the cache holds C's values, so nothing is lost
+          ASSERT_EQ(logits.data[i], whole->logits.data[int64_t(first) * vocab + i]) << "split at " << split;
+      }
+    }
+  }
+}
+
+static std::vector<std::string> fixtures() {
+  std::vector<std::string> names;
+  for (const std::string family : {"llama", "gpt2"})
+    for (const auto &entry : std::filesystem::directory_iterator(std::string(GRAPHC_TEST_DIR) + "/models/" + family))
+      names.push_back(family + "/" + entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Goldens, testing::ValuesIn(fixtures()), [](const auto &info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '/', '_');
+  return name;
+});
+
+TEST(GoldenTokens, demo) {
+  const std::string folder = std::string(GRAPHC_TEST_DIR) + "/models/demo";
+  const auto json = parseJsonFile(folder + "/golden.json");
+  ASSERT_TRUE(json.ok()) << json.status();
+  const nlohmann::json &first = (**getArray(*json, "cases"))[0];
+  const std::vector<int32_t> prompt = idsOf(**getArray(first, "prompt_tokens"));
+  std::vector<int32_t> greedy = idsOf(**getArray(first, "greedy_tokens"));
+  greedy.resize(std::min<size_t>(greedy.size(), 12));
+  Model model(folder + "/checkpoint");
+  ASSERT_TRUE(model.isReady());
+  Interpreter interpreter = model.interpreter({});
+  const auto result = generate(interpreter, {prompt}, {.newTokens = int64_t(greedy.size())});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->tokens[0], greedy);
+}
+
+TEST(GoldenTokens, stories260K) {
+  const char *data = std::getenv("GRAPHC_TEST_DATA");
+  const std::string folder = data ? std::string(data) + "/checkpoints/stories260K" : std::string();
+  if (!data || !std::filesystem::exists(folder))
+    GTEST_SKIP() << "GRAPHC_TEST_DATA has no checkpoints/stories260K";
+  const auto json = parseJsonFile(folder + "/golden.json");
+  ASSERT_TRUE(json.ok());
+  const std::vector<int32_t> golden = idsOf(**getArray(*json, "token_ids"));
+  Model model(folder);
+  ASSERT_TRUE(model.isReady());
+  Interpreter interpreter = model.interpreter({});
+  const auto result = generate(interpreter, {{golden[0]}}, {.newTokens = int64_t(golden.size()) - 1});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->tokens[0], std::vector<int32_t>(golden.begin() + 1, golden.end()));
+}

@@ -1,0 +1,51 @@
+// Checkpoint folders for tests: imported, opened, ready to interpret.
+#pragma once
+
+#include "Import/Import.h"
+#include "Reference/Generate.h"
+#include "Support/Safetensors.h"
+#include "graphc/IR/Layer.h"
+
+#include "mlir/IR/MLIRContext.h"
+
+#include <gtest/gtest.h>
+
+namespace graphc::reference {
+
+/// A model that a test runs; `module` is null if it could not be imported.
+class Model {
+public:
+  explicit Model(const std::string &folder) {
+    context.loadDialect<layer::LayerDialect>();
+    module = importModel(context, folder);
+    absl::StatusOr<Checkpoint> opened = Checkpoint::open(folder);
+    EXPECT_TRUE(module && opened.ok()) << folder << ": " << opened.status();
+    if (opened.ok())
+      checkpoint.emplace(*std::move(opened));
+  }
+  bool isReady() const { return module && checkpoint; }
+
+  /// Sets the policy of every layer; types may be null.
+  void setPolicy(std::optional<DType> compute, std::optional<DType> output) {
+    const auto type = [&](std::optional<DType> dtype) {
+      return dtype ? layer::typeOf(&context, *dtype) : mlir::Type();
+    };
+    module->walk([&](layer::PolicyLayer op) {
+      op.setLayerPolicy(layer::PolicyAttr::get(&context, mlir::Type(), type(compute), type(output)));
+    });
+  }
+
+  Interpreter interpreter(Options options) {
+    parameters.emplace(*checkpoint);
+    return *Interpreter::create(*module, *parameters, std::move(options));
+  }
+
+  mlir::MLIRContext context;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+
+private:
+  std::optional<Checkpoint> checkpoint;
+  std::optional<CheckpointParameters> parameters;
+};
+
+} // namespace graphc::reference
