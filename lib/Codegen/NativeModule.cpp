@@ -1,0 +1,176 @@
+// Translation and emission by LLVM. Loop and SLP vectorisers stay off: emitters
+// write vectors, and what they leave scalar is remainders.
+#include "Codegen/NativeModule.h"
+
+#include "Codegen/RuntimeSymbols.h"
+#include "Support/Message.h"
+#include "Support/Program.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/OpenMP/OpenMPToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/Analysis/TargetLibraryInfo.h"
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/IR/Verifier.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Object/ObjectFile.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+
+namespace graphc {
+
+struct NativeModule::State {
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> module;
+  std::unique_ptr<llvm::TargetMachine> machine;
+};
+
+NativeModule::NativeModule(std::unique_ptr<State> state) : state(std::move(state)) {}
+NativeModule::~NativeModule() = default;
+
+void registerTranslations(mlir::DialectRegistry &registry) {
+  mlir::registerBuiltinDialectTranslation(registry);
+  mlir::registerLLVMDialectTranslation(registry);
+  mlir::registerOpenMPDialectTranslation(registry);
+}
+
+static llvm::StringRef ref(std::string_view text) { return {text.data(), text.size()}; }
+
+static std::unique_ptr<llvm::TargetMachine> createMachine(const Target &target, std::string &error) {
+  static const bool initialized = [] {
+    llvm::InitializeNativeTarget();
+    llvm::InitializeNativeTargetAsmPrinter();
+    return true;
+  }();
+  (void)initialized;
+  const llvm::Triple triple("x86_64-unknown-linux-gnu");
+  const llvm::Target *backend = llvm::TargetRegistry::lookupTarget(triple, error);
+  if (!backend)
+    return nullptr;
+  return std::unique_ptr<llvm::TargetMachine>(
+      backend->createTargetMachine(triple, ref(target.cpu), ref(target.features), llvm::TargetOptions(), llvm::Reloc::PIC_,
+                                   llvm::CodeModel::Small, llvm::CodeGenOptLevel::Aggressive));
+}
+
+static void setAttributes(llvm::Module &module, const Target &target) {
+  for (llvm::Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    function.addFnAttr("target-cpu", ref(target.cpu));
+    function.addFnAttr("target-features", ref(target.features));
+    function.addFnAttr("no-builtins");
+    function.addFnAttr("frame-pointer", "non-leaf"); // profilers walk the stack without unwind tables
+    function.addFnAttr(llvm::Attribute::NoUnwind);
+  }
+}
+
+static void addManifest(llvm::Module &module, const std::string &manifest) {
+  llvm::Constant *text = llvm::ConstantDataArray::getString(module.getContext(), manifest);
+  new llvm::GlobalVariable(module, text->getType(), /*isConstant=*/true, llvm::GlobalValue::ExternalLinkage, text,
+                           kManifestSymbol);
+}
+
+absl::StatusOr<std::unique_ptr<NativeModule>> NativeModule::translate(mlir::ModuleOp module, const Target &target,
+                                                                      const std::string &manifest) {
+  auto state = std::make_unique<State>();
+  std::string error;
+  state->machine = createMachine(target, error);
+  if (!state->machine)
+    return absl::InternalError(concat("LLVM has no back end for target '", target.name, "': ", error));
+  state->module = mlir::translateModuleToLLVMIR(module, state->context, "graphc", /*disableVerification=*/true);
+  if (!state->module)
+    return absl::InternalError("module does not translate to LLVM IR");
+  state->module->setDataLayout(state->machine->createDataLayout());
+  state->module->setTargetTriple(state->machine->getTargetTriple());
+  setAttributes(*state->module, target);
+  if (!manifest.empty())
+    addManifest(*state->module, manifest);
+  llvm::raw_string_ostream stream(error);
+  if (llvm::verifyModule(*state->module, &stream))
+    return absl::InternalError(concat("translated LLVM IR is invalid: ", error));
+  return std::unique_ptr<NativeModule>(new NativeModule(std::move(state)));
+}
+
+static llvm::TargetLibraryInfoImpl noLibrary(const llvm::Module &module) {
+  llvm::TargetLibraryInfoImpl info(module.getTargetTriple());
+  info.disableAllFunctions();
+  return info;
+}
+
+void NativeModule::optimize(unsigned level) {
+  llvm::PipelineTuningOptions tuning;
+  tuning.LoopVectorization = false;
+  tuning.SLPVectorization = false;
+  llvm::PassBuilder builder(state->machine.get(), tuning);
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager components;
+  llvm::ModuleAnalysisManager modules;
+  functions.registerPass([&] { return llvm::TargetLibraryAnalysis(noLibrary(*state->module)); });
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  const llvm::OptimizationLevel levels[] = {llvm::OptimizationLevel::O0, llvm::OptimizationLevel::O1,
+                                            llvm::OptimizationLevel::O2, llvm::OptimizationLevel::O3};
+  llvm::ModulePassManager manager = level == 0 ? builder.buildO0DefaultPipeline(levels[0])
+                                               : builder.buildPerModuleDefaultPipeline(levels[std::min(level, 3u)]);
+  manager.run(*state->module, modules);
+}
+
+std::string NativeModule::llvmText() const {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  state->module->print(stream, nullptr);
+  return text;
+}
+
+/// Machine code of `module` as assembly or as an object.
+static std::string emit(llvm::Module &module, llvm::TargetMachine &machine, llvm::CodeGenFileType type) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  llvm::legacy::PassManager manager;
+  manager.add(new llvm::TargetLibraryInfoWrapperPass(noLibrary(module)));
+  const bool refused = machine.addPassesToEmitFile(manager, stream, nullptr, type);
+  assert(!refused && "x86 emits both kinds");
+  (void)refused;
+  manager.run(module);
+  return std::string(bytes.begin(), bytes.end());
+}
+
+std::string NativeModule::assembly() {
+  return emit(*state->module, *state->machine, llvm::CodeGenFileType::AssemblyFile);
+}
+
+absl::StatusOr<std::string> NativeModule::object() {
+  std::string bytes = emit(*state->module, *state->machine, llvm::CodeGenFileType::ObjectFile);
+  if (absl::Status status = checkUndefinedSymbols(bytes); !status.ok())
+    return status;
+  return bytes;
+}
+
+absl::Status checkUndefinedSymbols(const std::string &object) {
+  auto file = llvm::object::ObjectFile::createObjectFile(llvm::MemoryBufferRef(object, "object"));
+  if (!file)
+    return absl::InternalError(concat("object cannot be read: ", llvm::toString(file.takeError())));
+  for (const llvm::object::SymbolRef &symbol : (*file)->symbols()) {
+    llvm::Expected<uint32_t> flags = symbol.getFlags();
+    llvm::Expected<llvm::StringRef> name = symbol.getName();
+    if (!flags || !name)
+      return absl::InternalError("object has a damaged symbol table");
+    if (!(*flags & llvm::object::SymbolRef::SF_Undefined) || name->empty() || *name == "_GLOBAL_OFFSET_TABLE_")
+      continue;
+    if (!isRuntimeSymbol(std::string_view(*name)))
+      return absl::InternalError(concat("generated code calls '", std::string_view(*name),
+                                        "', expected OpenMP entries only"));
+  }
+  return absl::OkStatus();
+}
+
+} // namespace graphc

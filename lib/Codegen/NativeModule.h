@@ -1,0 +1,53 @@
+// From the LLVM dialect to machine code: translation, optimisation and emission
+// for one target of the table. Nothing is detected; the target says it all.
+#pragma once
+
+#include "Support/Target.h"
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <memory>
+#include <string>
+
+namespace mlir {
+class DialectRegistry;
+class ModuleOp;
+} // namespace mlir
+
+namespace graphc {
+
+/// Registers what translation needs; a context for compiling must have it.
+void registerTranslations(mlir::DialectRegistry &registry);
+
+class NativeModule {
+public:
+  /// Translates `module`, of the LLVM and OpenMP dialects only. `manifest`, if
+  /// not empty, becomes the NUL-terminated constant kManifestSymbol. Every
+  /// function gets the target's CPU and features, and `no-builtins`: without it
+  /// -O3 makes memcpy of a copy loop, out of the cache checker's sight. Internal
+  /// if the module does not translate; the reason is a diagnostic of the context.
+  static absl::StatusOr<std::unique_ptr<NativeModule>> translate(mlir::ModuleOp module, const Target &target,
+                                                                 const std::string &manifest);
+  ~NativeModule();
+
+  /// Runs LLVM's pipeline of `level`, 0 to 3.
+  void optimize(unsigned level);
+
+  std::string llvmText() const;
+  /// Assembly text in AT&T syntax. Changes the module; call it last.
+  std::string assembly();
+  /// An ELF relocatable, position independent. Internal, with the name, if it
+  /// calls anything outside runtimeSymbols(). Changes the module; call it last.
+  absl::StatusOr<std::string> object();
+
+private:
+  struct State;
+  explicit NativeModule(std::unique_ptr<State> state);
+  std::unique_ptr<State> state;
+};
+
+/// Internal, with the name, if `object` has an undefined symbol outside
+/// runtimeSymbols().
+absl::Status checkUndefinedSymbols(const std::string &object);
+
+} // namespace graphc
