@@ -30,14 +30,20 @@ static constexpr llvm::StringLiteral kHarmless[] = {
     "torch_dtype", "torchscript", "transformers_version", "typical_p", "unk_token_id", "use_cache"};
 
 FailureOr<Config> Config::open(MLIRContext &context, const std::string &folder) {
-  Config config(context, std::filesystem::path(folder) / "config.json");
-  const Location whole = FileLineColLoc::get(&context, config.path, 0, 0);
-  absl::StatusOr<std::string> text = readFile(config.path, /*maxBytes=*/size_t(1) << 24);
+  const std::string path = std::filesystem::path(folder) / "config.json";
+  absl::StatusOr<std::string> text = readFile(path, /*maxBytes=*/size_t(1) << 24);
+  if (text.ok())
+    return parse(context, *std::move(text), path);
+  const Location whole = FileLineColLoc::get(&context, path, 0, 0);
   if (absl::IsNotFound(text.status()))
     return emitError(whole, "checkpoint folder must have config.json, got nothing");
-  if (!text.ok())
-    return emitError(whole, std::string(text.status().message()));
-  config.contents = *std::move(text);
+  return emitError(whole, std::string(text.status().message()));
+}
+
+FailureOr<Config> Config::parse(MLIRContext &context, std::string text, std::string path) {
+  Config config(context, std::move(path));
+  config.contents = std::move(text);
+  const Location whole = FileLineColLoc::get(&context, config.path, 0, 0);
   absl::StatusOr<json> root = parseJson(config.contents, "config.json");
   if (!root.ok())
     return emitError(whole, std::string(root.status().message()));

@@ -20,6 +20,8 @@ class Config {
 public:
   /// Reads config.json of `folder`; failure after an error.
   static mlir::FailureOr<Config> open(mlir::MLIRContext &context, const std::string &folder);
+  /// The same from its text; errors are reported at `path`.
+  static mlir::FailureOr<Config> parse(mlir::MLIRContext &context, std::string text, std::string path);
 
   // Null counts as absent everywhere. Without a fallback the key is required.
 

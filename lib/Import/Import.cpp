@@ -9,6 +9,8 @@
 
 #include "mlir/IR/Verifier.h"
 
+#include <filesystem>
+
 using namespace mlir;
 using namespace graphc;
 using namespace graphc::importer;
@@ -46,16 +48,16 @@ SmallVector<int64_t> readIds(Config &config, const json &generation, StringRef k
   return ids;
 }
 
-FailureOr<TokenIds> readTokenIds(Config &config, const Family &family, const std::string &folder, Location where) {
-  absl::StatusOr<json> generation = parseJsonFile(folder + "/generation_config.json");
+/// generation_config.json of `folder`; an empty object if there is none.
+FailureOr<json> readGenerationConfig(const std::string &folder, Location where) {
+  absl::StatusOr<json> generation = parseJsonFile(std::filesystem::path(folder) / "generation_config.json");
   if (absl::IsNotFound(generation.status()))
-    generation = json::object();
+    return json::object();
   if (generation.ok() && !generation->is_object())
     generation = invalidArgument("generation_config.json must be an object, got ", describeJson(*generation));
   if (!generation.ok())
     return emitError(where, std::string(generation.status().message()));
-  return TokenIds{readIds(config, *generation, "bos_token_id", family.bosTokenId),
-                  readIds(config, *generation, "eos_token_id", family.eosTokenId)};
+  return *std::move(generation);
 }
 
 /// Keys that any config may have, with the one value that changes nothing.
@@ -116,40 +118,59 @@ DictionaryAttr describeModel(MLIRContext *context, const Family &family, const T
     entries.push_back(b.getNamedAttr("position_limit", b.getI64IntegerAttr(info.maxLength)));
   return b.getDictionaryAttr(entries);
 }
+/// The family of the config's model_type; null after an error.
+const Family *readFamily(Config &config) {
+  const std::string modelType = config.text("model_type");
+  const Family *family = findFamily(modelType);
+  if (!family && !modelType.empty()) // an empty one was reported
+    config.error("model_type") << "key 'model_type' must be one of " << join(knownModelTypes()) << ", got '"
+                               << modelType << "'";
+  return family;
+}
+
+/// Builds the module from what the folder holds; `checkpoint` may be null.
+OwningOpRef<ModuleOp> build(MLIRContext &context, Config &config, const Family &family, const json &generation,
+                            const Checkpoint *checkpoint, DType missingDType, Location where) {
+  const TokenIds tokens{readIds(config, generation, "bos_token_id", family.bosTokenId),
+                        readIds(config, generation, "eos_token_id", family.eosTokenId)};
+  demandCommon(config);
+  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
+  GraphBuilder graph(*module, where, checkpoint, missingDType, findPrefix(checkpoint, family).str());
+  if (failed(family.build(config, family, graph)))
+    return nullptr;
+  if (checkpoint && failed(checkAllUsed(*checkpoint, family, graph.boundTensors(), where)))
+    return nullptr;
+  (*module)->setAttr("layer.model", describeModel(&context, family, tokens, graph));
+  if (failed(verify(*module)))
+    return nullptr;
+  return module;
+}
 } // namespace
 
 OwningOpRef<ModuleOp> graphc::importModel(MLIRContext &context, const std::string &folder,
                                           const ImportOptions &options) {
   context.loadDialect<layer::LayerDialect>();
   FailureOr<Config> config = Config::open(context, folder);
-  if (failed(config))
+  const Family *family = succeeded(config) ? readFamily(*config) : nullptr;
+  if (!family)
     return nullptr;
-  const std::string modelType = config->text("model_type");
-  const Family *family = findFamily(modelType);
-  if (!family) {
-    if (!modelType.empty())
-      config->error("model_type") << "key 'model_type' must be one of " << join(knownModelTypes()) << ", got '"
-                                  << modelType << "'";
-    return nullptr;
-  }
-
   const Location where = FileLineColLoc::get(&context, folder, 0, 0);
-  absl::StatusOr<Checkpoint> opened = Checkpoint::open(folder);
-  const bool missing = options.allowMissingWeights && absl::IsNotFound(opened.status());
-  if (!opened.ok() && !missing)
-    return emitError(where, std::string(opened.status().message())), nullptr;
-  const Checkpoint *checkpoint = missing ? nullptr : &*opened;
+  absl::StatusOr<Checkpoint> checkpoint = Checkpoint::open(folder);
+  const bool missing = options.allowMissingWeights && absl::IsNotFound(checkpoint.status());
+  if (!checkpoint.ok() && !missing)
+    return emitError(where, std::string(checkpoint.status().message())), nullptr;
+  FailureOr<json> generation = readGenerationConfig(folder, where);
+  if (failed(generation))
+    return nullptr;
+  return build(context, *config, *family, *generation, missing ? nullptr : &*checkpoint, options.missingDType, where);
+}
 
-  FailureOr<TokenIds> tokens = readTokenIds(*config, *family, folder, where);
-  demandCommon(*config);
-  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
-  GraphBuilder graph(*module, where, checkpoint, options.missingDType, findPrefix(checkpoint, *family).str());
-  if (failed(family->build(*config, *family, graph)) || failed(tokens))
+OwningOpRef<ModuleOp> graphc::importConfig(MLIRContext &context, const std::string &text, DType dtype) {
+  context.loadDialect<layer::LayerDialect>();
+  FailureOr<Config> config = Config::parse(context, text, "config.json");
+  const Family *family = succeeded(config) ? readFamily(*config) : nullptr;
+  if (!family)
     return nullptr;
-  if (checkpoint && failed(checkAllUsed(*checkpoint, *family, graph.boundTensors(), where)))
-    return nullptr;
-  (*module)->setAttr("layer.model", describeModel(&context, *family, *tokens, graph));
-  if (failed(verify(*module)))
-    return nullptr;
-  return module;
+  return build(context, *config, *family, json::object(), /*checkpoint=*/nullptr, dtype,
+               FileLineColLoc::get(&context, "config.json", 0, 0));
 }

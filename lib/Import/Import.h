@@ -26,4 +26,9 @@ struct ImportOptions {
 mlir::OwningOpRef<mlir::ModuleOp> importModel(mlir::MLIRContext &context, const std::string &folder,
                                               const ImportOptions &options = {});
 
+/// The same from the text of a config.json alone: parameters are declared as
+/// `dtype`, under the names they would have.
+mlir::OwningOpRef<mlir::ModuleOp> importConfig(mlir::MLIRContext &context, const std::string &text,
+                                               DType dtype = DType::BF16);
+
 } // namespace graphc

@@ -201,6 +201,8 @@ absl::StatusOr<Checkpoint> Checkpoint::open(const std::string &folder) {
     return index.status();
   for (const auto &[file, names] : *index) {
     absl::StatusOr<std::vector<TensorInfo>> tensors = add(file);
+    if (absl::IsNotFound(tensors.status())) // NotFound means: no checkpoint at all
+      return invalidArgument(tensors.status().message());
     if (!tensors.ok())
       return tensors.status();
     for (const std::string &name : names) {

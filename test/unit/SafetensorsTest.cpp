@@ -152,6 +152,7 @@ TEST_F(CheckpointTest, refusesIndexesThatLie) {
                            "folder, got string '../1.safetensors'");
   write("model.safetensors.index.json", R"({"weight_map": {"z": "1.safetensors"}})");
   EXPECT_EQ(openFailure(), "file '" + folder + "/1.safetensors' cannot be opened: No such file or directory");
+  EXPECT_EQ(Checkpoint::open(folder).status().code(), absl::StatusCode::kInvalidArgument);
   write("1.safetensors", file(kOneTensor, 4));
   EXPECT_EQ(openFailure(),
             "model.safetensors.index.json: tensor 'z' must be in 1.safetensors, got nothing there");
