@@ -3,6 +3,8 @@
 #include "Support/Message.h"
 #include "Support/Nearest.h"
 
+#include <algorithm>
+
 namespace graphc {
 
 static constexpr std::string_view kFloats[] = {"f32", "f16", "bf16"};
@@ -22,6 +24,17 @@ std::string_view trimBlanks(std::string_view text) {
   if (first == std::string_view::npos)
     return {};
   return text.substr(first, text.find_last_not_of(" \t\n") - first + 1);
+}
+
+std::vector<std::string_view> splitRules(std::string_view text) {
+  std::vector<std::string_view> rules;
+  for (size_t start = 0; start <= text.size();) {
+    const size_t end = std::min(text.find(';', start), text.size());
+    if (std::string_view rule = trimBlanks(text.substr(start, end - start)); !rule.empty())
+      rules.push_back(rule);
+    start = end + 1;
+  }
+  return rules;
 }
 
 RuleParts splitRule(std::string_view text) {

@@ -31,6 +31,9 @@ struct PolicyRule {
 /// InvalidArgument for every malformed rule; the message quotes the rule.
 absl::StatusOr<PolicyRule> parsePolicyRule(std::string_view text);
 
+/// The rules of a text with ';' between them; empty ones are left out.
+std::vector<std::string_view> splitRules(std::string_view text);
+
 /// `text` without blanks at either end.
 std::string_view trimBlanks(std::string_view text);
 

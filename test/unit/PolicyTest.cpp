@@ -40,6 +40,12 @@ TEST(PolicyRule, selectorEndsAtTheLastColonAndBlanksAreFree) {
   EXPECT_EQ(parsePolicyRule("*.kernel:params=bf16")->params, DType::BF16);
 }
 
+TEST(PolicyRule, severalRulesInOneText) {
+  EXPECT_EQ(splitRules(" a:compute=f32,output=f16; ;b:params=f16;"),
+            (std::vector<std::string_view>{"a:compute=f32,output=f16", "b:params=f16"}));
+  EXPECT_TRUE(splitRules("").empty());
+}
+
 TEST(PolicyRule, refusals) {
   EXPECT_EQ(policyError("compute=bf61"),
             "policy rule 'compute=bf61': compute must be one of f32, f16, bf16, got 'bf61'; nearest: 'bf16'");

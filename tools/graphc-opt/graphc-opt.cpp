@@ -5,6 +5,7 @@
 
 #include "passes/cpu/Passes.h"
 #include "passes/kernel/Passes.h"
+#include "passes/layer/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
@@ -27,6 +28,7 @@ int main(int argc, char **argv) {
                   math::MathDialect, memref::MemRefDialect, omp::OpenMPDialect, scf::SCFDialect,
                   vector::VectorDialect, x86vector::X86VectorDialect>();
   registerTransformsPasses();
+  graphc::layer::registerLayerPasses();
   graphc::kernel::registerKernelPasses();
   graphc::cpu::registerCpuPasses();
   return asMainReturnCode(MlirOptMain(argc, argv, "graphc pass driver\n", registry));

@@ -1,0 +1,33 @@
+// Passes on the layer dialect, and their pipeline.
+#pragma once
+
+#include "graphc/IR/Layer.h"
+
+#include "mlir/Pass/Pass.h"
+
+#include <string>
+#include <vector>
+
+namespace mlir {
+class OpPassManager;
+}
+
+namespace graphc::layer {
+
+#define GEN_PASS_DECL
+#include "passes/layer/Passes.h.inc"
+
+/// What the user asks of the layer pipeline; the texts are command line syntax.
+struct LayerPipelineOptions {
+  std::vector<std::string> policy;  ///< Policy rules, later ones win (docs/Policy.md).
+  std::vector<std::string> pins;    ///< Pin rules, later ones win (docs/Cache.md).
+  std::vector<std::string> outputs; ///< Outputs to keep; empty: those that are not optional.
+  std::string semantics = "graphc"; ///< `graphc` or `axon`: how a result is rounded.
+};
+
+/// Imported layers -> explicit, folded casts and a fused, pinned cache.
+void buildLayerPipeline(mlir::OpPassManager &manager, const LayerPipelineOptions &options);
+/// Registers the passes and `--layer-pipeline`.
+void registerLayerPasses();
+
+} // namespace graphc::layer

@@ -1,0 +1,241 @@
+// Layer -> layer: rules become policies, policies become casts, casts fold where
+// that is exact; outputs that no one asked for go; the cache fuses and is pinned.
+#ifndef GRAPHC_PASSES_LAYER
+#define GRAPHC_PASSES_LAYER
+
+include "mlir/Pass/PassBase.td"
+
+def ApplyPolicy : Pass<"layer-apply-policy", "::mlir::ModuleOp"> {
+  let summary = "sets the precision policy of layers from rules";
+  let description = [{
+    Each rule (grammar: docs/Policy.md) sets the keys it names in the policies of
+    the layers it selects, in order, so later rules win key by key. A `params`
+    rule may also select parameters by their own names; it is then recorded on
+    their readers. A rule that selects nothing, or names a range of which a part
+    selects nothing, is an error; a rule that later ones override entirely is a
+    warning.
+
+    Precondition: none. Postcondition: every selected layer carries its policy;
+    types are as they were. On a graph whose casts are explicit, a rule that would
+    change a policy is an error.
+
+    Before, with `policy=compute=bf16`:
+    ```mlir
+    %y = silu "ffn.activation"(%x) : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+    ```
+    After:
+    ```mlir
+    %y = silu "ffn.activation"(%x) policy<compute = bf16> : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+    ```
+    Left alone: containers, optional, cache operations and casts, which round
+    nothing.
+  }];
+  let options = [
+    Option<"policy", "policy", "std::string", "", "rules with ';' between them, each [SELECTOR:]KEY=DTYPE,..">,
+  ];
+  let statistics = [
+    Statistic<"numLayers", "layers", "Layers that carry a policy">,
+    Statistic<"numWithout", "layers-without", "Layers that no rule selects">,
+    Statistic<"numReaders", "parameters", "Parameter readers with a storage type of their own">,
+    Statistic<"numOverridden", "rules-overridden", "Rules that later rules override entirely">,
+  ];
+}
+
+def MaterializeCasts : Pass<"layer-materialize-casts", "::graphc::layer::GraphOp"> {
+  let summary = "turns policies into casts";
+  let description = [{
+    Float operands of a layer are cast to `compute`, parameters first to `params`;
+    results take the type `output`, or `compute` where it is absent, because a
+    layer rounds its f32 interior once, to the type of its result. New cache rows
+    are cast to the compute type of the attention that reads them, then to the
+    slot's type if it is pinned. With `semantics=axon` a result is rounded to
+    `compute` and then cast to `output`. Each cast says which key of which layer
+    asked for it.
+
+    Precondition: `casts = implicit`. Postcondition: `casts = explicit`; types say
+    all, policies are a record. A second run does nothing.
+
+    Before:
+    ```mlir
+    %y = silu "ffn.activation"(%x) policy<compute = bf16, output = f32> : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+    ```
+    After:
+    ```mlir
+    %0 = cast %x because ["compute=bf16 ffn.activation"] : tensor<?x?x8xf32> to tensor<?x?x8xbf16>
+    %y = silu "ffn.activation"(%0) policy<compute = bf16, output = f32> : (tensor<?x?x8xbf16>) -> tensor<?x?x8xf32>
+    ```
+    Left alone: integers, and every value of a cache type, which no cast accepts.
+  }];
+  let options = [
+    Option<"semantics", "semantics", "std::string", "\"graphc\"",
+           "graphc: one rounding at the result; axon: to compute, then to output">,
+  ];
+  let statistics = [
+    Statistic<"numParams", "params-casts", "Parameters cast to their storage type">,
+    Statistic<"numCompute", "compute-casts", "Operands cast to the compute type">,
+    Statistic<"numOutput", "output-casts", "Results cast to the output type (axon only)">,
+    Statistic<"numPin", "pin-casts", "New rows cast to the pinned type">,
+    Statistic<"numFitting", "operands-fitting", "Operands that had their type already">,
+    Statistic<"numFree", "operands-free", "Float operands of layers without a compute type">,
+  ];
+}
+
+def FoldCasts : Pass<"layer-fold-casts", "::graphc::layer::GraphOp"> {
+  let summary = "removes casts and moves roundings where that is exact";
+  let description = [{
+    The folds of numerics.md section 3 and no others. A cast of an exact cast
+    reads the original value (F1, F2, F3); a cast that widens what was rounded
+    from a type that the rounding keeps is dropped (F4); if every use of a layer's
+    f32 result is a cast to one type, the layer writes that type (F5), also
+    through layers that only move data (F6); equal casts of one value are merged
+    and their reasons joined. f16 and bf16 never replace one another.
+
+    Precondition: `casts = explicit`. Postcondition: the same values at every
+    layer, cache row and output, with fewer casts.
+
+    Before:
+    ```mlir
+    %h = silu "a"(%x) : (tensor<?x?x8xbf16>) -> tensor<?x?x8xf32>
+    %0 = cast %h because ["compute=bf16 b"] : tensor<?x?x8xf32> to tensor<?x?x8xbf16>
+    %y = relu "b"(%0) : (tensor<?x?x8xbf16>) -> tensor<?x?x8xf32>
+    ```
+    After:
+    ```mlir
+    %h = silu "a"(%x) : (tensor<?x?x8xbf16>) -> tensor<?x?x8xbf16>
+    %y = relu "b"(%h) : (tensor<?x?x8xbf16>) -> tensor<?x?x8xf32>
+    ```
+    Left alone: a value with uses in several types stays wide, with one cast for
+    each; casts of parameters, which become conversions at load.
+  }];
+  let statistics = [
+    Statistic<"numSame", "folded-same-type", "Casts to the type the value has (F1, F2)">,
+    Statistic<"numThrough", "folded-through-exact", "Casts that read through an exact cast (F2, F3, F4)">,
+    Statistic<"numMerged", "merged", "Casts merged with an equal one">,
+    Statistic<"numMoved", "moved-to-producer", "Results that take the type of all their uses (F5)">,
+    Statistic<"numThroughData", "moved-through-data", "Roundings moved before data movement (F6)">,
+    Statistic<"numDead", "dead", "Casts without a use">,
+    Statistic<"numKeptParameter", "kept-parameter", "Casts kept: a parameter is converted">,
+    Statistic<"numKeptWidening", "kept-widening", "Casts kept: widening, so a layer's interior type says nothing">,
+    Statistic<"numKeptDiffer", "kept-uses-differ", "Casts kept: the value has uses in other types">,
+    Statistic<"numKeptLossy", "kept-lossy", "Casts kept: the value is rounded already, to a type that is no subset">,
+    Statistic<"numKeptInput", "kept-no-producer", "Casts kept: the value has no producer that could round it">,
+  ];
+}
+
+def PruneOutputs : Pass<"layer-prune-outputs", "::mlir::ModuleOp"> {
+  let summary = "keeps only the requested outputs";
+  let description = [{
+    `outputs` names the outputs to keep; without it, those that are not marked
+    `optional`. Cache outputs always stay. Layers, results and parameters that
+    nothing needs any more go too, so that the module equals one of a model that
+    never had them. A name that no graph has is an error that lists the known ones.
+
+    Precondition: none. Postcondition: outputs are the requested ones, in the
+    graph's order, and none of them is `optional`.
+
+    Before:
+    ```mlir
+    %y = silu "a"(%x) : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+    %z = relu "b"(%y) : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+    %o = optional "extra"(%z) : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+    output logits = %y : tensor<?x?x8xf32>, extra = %o : tensor<?x?x8xf32>
+    ```
+    After:
+    ```mlir
+    %y = silu "a"(%x) : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+    output logits = %y : tensor<?x?x8xf32>
+    ```
+    Left alone: arguments, which are the interface of the graph.
+  }];
+  let options = [
+    ListOption<"outputs", "outputs", "std::string", "names of the outputs to keep; empty: those that are not optional">,
+  ];
+  let statistics = [
+    Statistic<"numPruned", "outputs-pruned", "Outputs removed">,
+    Statistic<"numKept", "outputs-kept", "Outputs kept">,
+    Statistic<"numOps", "ops-removed", "Ops that nothing needed any more">,
+    Statistic<"numParameters", "parameters-removed", "Parameters that nothing reads any more">,
+  ];
+}
+
+def FuseCache : Pass<"layer-fuse-cache", "::graphc::layer::GraphOp"> {
+  let summary = "fuses an attention with the cache operations on its slot";
+  let description = [{
+    get_block_cache, get_attention_cache, cache_append, attention,
+    put_attention_cache and put_block_cache on one path become one
+    `cached_attention` that owns the slot and updates it in place. The match is
+    structural: it never looks at names, policies or casts. An attention whose
+    weights are requested fuses as well. Each attention that reads a slot and does
+    not fuse is reported by a remark with the reason.
+
+    Precondition: none. Postcondition: the number of cached attentions is the
+    number of eligible ones; name, policy and location are the attention's.
+
+    Before:
+    ```mlir
+    %block = get_block_cache %cache[0] : !cache -> !block
+    %slot = get_attention_cache %block self : !block -> !slot
+    %slot1 = cache_append %slot, %k, %v at %positions : !slot, !kv, !kv, !ids
+    %a = attention "attend"(%q) over %slot1 at %positions {causal, scale = 1.0} : (!heads, !slot, !ids) -> !heads
+    %block1 = put_attention_cache %slot1 into %block self : !slot, !block
+    %cache1 = put_block_cache %block1 into %cache[0] : !block, !cache
+    ```
+    After:
+    ```mlir
+    %a, %cache1 = cached_attention "attend"(%q, %k, %v, %positions) in %cache[0] {causal, scale = 1.0} : !heads, !kv, !kv, !ids, !cache -> !heads
+    ```
+    Left alone: attention over keys and values that are given as tensors.
+  }];
+  let statistics = [
+    Statistic<"numFused", "fused", "Attentions fused with their slot">,
+    Statistic<"numNoSlot", "missed-no-slot", "Attentions over tensors: there is no cache to fuse with">,
+    Statistic<"numCross", "missed-cross", "Attentions over a cross slot, which they do not own">,
+    Statistic<"numNotAppended", "missed-not-appended", "Slots read without an append in front">,
+    Statistic<"numNotPutBack", "missed-not-put-back", "Slots that are not put back into the cache">,
+    Statistic<"numShared", "missed-shared-slot", "Slots that another op reads too">,
+    Statistic<"numPositions", "missed-positions", "Appends at other positions than the attention's">,
+    Statistic<"numOrder", "missed-order", "Attentions without a place where all operands exist and no use has come">,
+  ];
+}
+
+def PinCache : Pass<"layer-pin-cache", "::mlir::ModuleOp"> {
+  let summary = "gives every slot of the cache its element types";
+  let description = [{
+    The type of each side of each slot is, in this order of precedence: the last
+    rule that selects it (grammar: docs/Cache.md), the type written in the IR, the
+    compute type of the attention that reads it. The types of all cache values and
+    of the signature follow. If casts are explicit, new rows are cast to the
+    pinned types in front of the op that stores them, so that attention sees what
+    the cache will hold; otherwise MaterializeCasts does that.
+
+    A slot is called by the attention that reads it. A rule that selects nothing,
+    or only in part, is an error; so is pinning anew where rows have been cast to
+    an earlier pin.
+
+    Precondition: none. Postcondition: every slot is pinned.
+
+    Before, with `pin=k=bf16,v=f16`, `!cache` holding `keys = auto, values = auto`:
+    ```mlir
+    %a, %cache1 = cached_attention "attend"(%q, %k, %v, %positions) in %cache[0] {scale = 1.0} : !heads, !kv, !kv, !ids, !cache -> !heads
+    ```
+    After, `!cache` holding `keys = bf16, values = f16`:
+    ```mlir
+    %0 = cast %k because ["pin=bf16 attend.keys"] : tensor<?x2x?x16xf32> to tensor<?x2x?x16xbf16>
+    %1 = cast %v because ["pin=f16 attend.values"] : tensor<?x2x?x16xf32> to tensor<?x2x?x16xf16>
+    %a, %cache1 = cached_attention "attend"(%q, %0, %1, %positions) in %cache[0] {scale = 1.0} : !heads, tensor<?x2x?x16xbf16>, tensor<?x2x?x16xf16>, !ids, !cache -> !heads
+    ```
+    Left alone: policies; a pin is independent of them.
+  }];
+  let options = [
+    Option<"pin", "pin", "std::string", "",
+           "rules with ';' between them, each [SELECTOR:]DTYPE or [SELECTOR:]k=DTYPE,v=DTYPE">,
+  ];
+  let statistics = [
+    Statistic<"numByRule", "sides-by-rule", "Sides (keys or values of a slot) pinned by a rule">,
+    Statistic<"numByType", "sides-by-type", "Sides whose type the IR had already">,
+    Statistic<"numByCompute", "sides-by-compute", "Sides pinned to the attention's compute type">,
+    Statistic<"numCasts", "casts", "New rows cast to the pinned type">,
+  ];
+}
+
+#endif // GRAPHC_PASSES_LAYER

@@ -1,0 +1,164 @@
+// Element types for the cache, in one place. Nothing else changes a slot's type.
+#include "Support/Pin.h"
+#include "Support/Policy.h"
+#include "passes/layer/Casts.h"
+#include "passes/layer/Passes.h"
+#include "passes/layer/Slots.h"
+
+#include "mlir/IR/BuiltinOps.h"
+
+namespace graphc::layer {
+#define GEN_PASS_DEF_PINCACHE
+#include "passes/layer/Passes.h.inc"
+} // namespace graphc::layer
+
+using namespace mlir;
+using namespace graphc;
+using namespace graphc::layer;
+
+namespace {
+
+/// What the rules say of one side of a slot; -1: no rule does.
+struct Choice {
+  PinElement element;
+  int rule = -1;
+};
+struct Side {
+  StringRef name; // "keys" or "values"
+  Type written;   // in the IR; none = auto
+  Choice choice;
+  Type pinned;
+};
+struct PinnedSlot {
+  GraphOp graph;
+  Slot slot;
+  Side sides[2];
+};
+
+/// The compute type of an attention: of its policy as long as that is a request,
+/// of its query once casts are explicit.
+Type computeTypeOf(GraphOp graph, PolicyLayer attention) {
+  PolicyAttr policy = attention.getLayerPolicy();
+  if (graph.getCasts() == Casts::Implicit && policy && policy.getCompute())
+    return policy.getCompute();
+  return getElementTypeOrSelf(attention->getOperand(0).getType());
+}
+
+struct PinCache : graphc::layer::impl::PinCacheBase<PinCache> {
+  using PinCacheBase::PinCacheBase;
+
+  void runOnOperation() override {
+    std::vector<PinnedSlot> slots;
+    for (GraphOp graph : getOperation().getOps<GraphOp>())
+      for (Slot &slot : collectSlots(graph))
+        slots.push_back({graph, slot, {{"keys", slot.type.getKeys(), {}, {}}, {"values", slot.type.getValues(), {}, {}}}});
+    if (failed(applyRules(slots)))
+      return signalPassFailure();
+    for (PinnedSlot &slot : slots)
+      for (Side &side : slot.sides)
+        if (failed(decide(slot, side)))
+          return signalPassFailure();
+    rewrite(slots);
+  }
+
+private:
+  LogicalResult applyRules(std::vector<PinnedSlot> &slots) {
+    std::vector<Selectable> things;
+    for (PinnedSlot &slot : slots)
+      things.push_back({{}, slot.slot.name});
+    std::vector<PinRule> rules;
+    for (std::string_view text : splitRules(pin)) {
+      auto rule = parsePinRule(text);
+      if (!rule.ok())
+        return emitError(getOperation().getLoc()) << std::string(rule.status().message());
+      if (slots.empty())
+        return emitError(getOperation().getLoc()) << "pin rule '" << rule->text << "': the model has no cache";
+      auto indices = rule->selector.select(things, /*ancestors=*/true);
+      if (!indices.ok())
+        return emitError(getOperation().getLoc()) << "pin rule '" << rule->text
+                                          << "': " << std::string(indices.status().message());
+      for (size_t index : *indices) {
+        if (rule->keys)
+          slots[index].sides[0].choice = {*rule->keys, int(rules.size())};
+        if (rule->values)
+          slots[index].sides[1].choice = {*rule->values, int(rules.size())};
+      }
+      rules.push_back(*std::move(rule));
+    }
+    for (auto [number, rule] : llvm::enumerate(rules))
+      if (llvm::none_of(slots, [&, number = int(number)](PinnedSlot &slot) {
+            return slot.sides[0].choice.rule == number || slot.sides[1].choice.rule == number;
+          }))
+        emitWarning(getOperation().getLoc()) << "pin rule '" << rule.text
+                                     << "' has no effect: later rules override all of it";
+    return success();
+  }
+
+  /// Rule, then the IR's type, then the attention's compute type.
+  LogicalResult decide(PinnedSlot &slot, Side &side) {
+    const bool isWritten = isa<FloatType>(side.written);
+    if (side.choice.rule >= 0 && !side.choice.element.isAuto()) {
+      side.pinned = typeOf(&getContext(), *side.choice.element.dtype);
+      ++numByRule;
+    } else if (side.choice.rule < 0 && isWritten) {
+      side.pinned = side.written;
+      ++numByType;
+    } else {
+      if (slot.slot.readers.empty())
+        return emitError(slot.graph.getLoc()) << side.name << " of slot '" << slot.slot.name
+                                      << "' have no attention to take their type from; pin them";
+      side.pinned = computeTypeOf(slot.graph, slot.slot.readers.front());
+      for (PolicyLayer reader : slot.slot.readers)
+        if (computeTypeOf(slot.graph, reader) != side.pinned) {
+          auto diagnostic = emitError(slot.graph.getLoc())
+                            << side.name << " of slot '" << slot.slot.name
+                            << "' are read in more than one compute type; pin them to one";
+          diagnostic.attachNote(slot.slot.readers.front().getLoc()) << "read in " << side.pinned << " here";
+          diagnostic.attachNote(reader.getLoc()) << "read in " << computeTypeOf(slot.graph, reader) << " here";
+          return diagnostic;
+        }
+      ++numByCompute;
+    }
+    if (isWritten && side.written != side.pinned && slot.graph.getCasts() == Casts::Explicit)
+      return emitError(slot.graph.getLoc()) << side.name << " of slot '" << slot.slot.name << "' are pinned to "
+                                    << side.written << " and their rows are cast; pinning them to " << side.pinned
+                                    << " would round twice";
+    return success();
+  }
+
+  void rewrite(std::vector<PinnedSlot> &slots) {
+    llvm::MapVector<Value, SmallVector<BlockCacheType>> caches; // by argument
+    for (PinnedSlot &entry : slots) {
+      const Slot &slot = entry.slot;
+      auto [blocks, fresh] = caches.try_emplace(slot.root);
+      if (fresh)
+        blocks->second.assign(cast<CacheType>(slot.root.getType()).getBlocks().begin(),
+                              cast<CacheType>(slot.root.getType()).getBlocks().end());
+      BlockCacheType &block = blocks->second[slot.block];
+      AttentionCacheType pinned = slot.type.withElements(entry.sides[0].pinned, entry.sides[1].pinned);
+      block = BlockCacheType::get(&getContext(), slot.cross ? block.getSelf() : pinned,
+                                  slot.cross ? pinned : block.getCross());
+    }
+    for (auto &[argument, blocks] : caches)
+      argument.setType(CacheType::get(&getContext(), blocks));
+    for (GraphOp graph : getOperation().getOps<GraphOp>()) {
+      for (Operation &op : graph.getBody().front()) {
+        inferStructuralTypes(op);
+        if (auto cache = dyn_cast<CacheOp>(op); cache && graph.getCasts() == Casts::Explicit)
+          castRowsToPin(cache, readerName(cache), numCasts);
+      }
+      graph.updateSignature();
+    }
+  }
+
+  /// The attention for which `cache` stores rows.
+  static StringRef readerName(CacheOp cache) {
+    if (auto layer = dyn_cast<PolicyLayer>(cache.getOperation()))
+      return layer.getLayerName();
+    for (Operation *user : cache->getResult(0).getUsers())
+      if (auto layer = dyn_cast<PolicyLayer>(user))
+        return layer.getLayerName();
+    return "cache";
+  }
+};
+} // namespace

@@ -1,0 +1,54 @@
+// The order of the layer passes. Policies are applied before outputs are pruned,
+// so that a rule for a layer that goes is no error; outputs are pruned before
+// casts fold, since a wide output keeps its producer wide; the cache is pinned
+// after fusion, and what the pin's casts allow is folded last.
+#include "Support/Message.h"
+#include "passes/layer/Passes.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+
+using namespace mlir;
+
+namespace graphc::layer {
+
+namespace {
+#define GEN_PASS_REGISTRATION
+#include "passes/layer/Passes.h.inc"
+
+/// The same options as text, for `--layer-pipeline=`.
+struct TextOptions : PassPipelineOptions<TextOptions> {
+  Option<std::string> policy{*this, "policy", llvm::cl::desc("policy rules with ';' between them")};
+  Option<std::string> pins{*this, "pin-cache", llvm::cl::desc("pin rules with ';' between them")};
+  ListOption<std::string> outputs{*this, "outputs", llvm::cl::desc("outputs to keep")};
+  Option<std::string> semantics{*this, "semantics", llvm::cl::desc("graphc or axon"), llvm::cl::init("graphc")};
+};
+
+} // namespace
+
+void buildLayerPipeline(OpPassManager &manager, const LayerPipelineOptions &options) {
+  manager.addPass(createApplyPolicy({join(options.policy, ";")}));
+  manager.addPass(createPruneOutputs({{options.outputs.begin(), options.outputs.end()}}));
+  OpPassManager &casts = manager.nest<GraphOp>();
+  casts.addPass(createMaterializeCasts({options.semantics}));
+  casts.addPass(createFoldCasts());
+  casts.addPass(createFuseCache());
+  manager.addPass(createPinCache({join(options.pins, ";")}));
+  manager.addNestedPass<GraphOp>(createFoldCasts());
+}
+
+void registerLayerPasses() {
+  registerLayerTdPasses();
+  PassPipelineRegistration<TextOptions>(
+      "layer-pipeline", "policies to explicit casts, outputs pruned, the cache fused and pinned",
+      [](OpPassManager &manager, const TextOptions &text) {
+        LayerPipelineOptions options;
+        options.policy = {text.policy};
+        options.pins = {text.pins};
+        options.outputs.assign(text.outputs.begin(), text.outputs.end());
+        options.semantics = text.semantics;
+        buildLayerPipeline(manager, options);
+      });
+}
+
+} // namespace graphc::layer

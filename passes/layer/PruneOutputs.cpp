@@ -1,0 +1,118 @@
+// Keeps requested outputs. Everything in a graph is free of side effects, so
+// what an output no longer reaches can go.
+#include "passes/layer/Passes.h"
+
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringSet.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+namespace graphc::layer {
+#define GEN_PASS_DEF_PRUNEOUTPUTS
+#include "passes/layer/Passes.h.inc"
+} // namespace graphc::layer
+
+using namespace mlir;
+using namespace graphc;
+using namespace graphc::layer;
+
+/// The cache goes on to the next step and is never pruned; in seed mode it is a
+/// container that goes in and out under the same name.
+static bool isCacheOutput(GraphOp graph, StringRef name, Value value) {
+  if (isCache(value.getType()))
+    return true;
+  BlockArgument input = graph.getInput(name);
+  return input && input.getType() == value.getType() && isa<ContainerType>(value.getType());
+}
+
+/// Rebuilds an attention without its weights, its last result, if no one reads
+/// them.
+static void dropUnusedWeights(Operation *op) {
+  if (!isa<AttentionOp, CachedAttentionOp, SeedAttentionOp>(op) || op->getNumResults() < 2)
+    return;
+  OpResult last = op->getResults().back();
+  if (!isFloatTensor(last.getType()) || !last.use_empty())
+    return;
+  Operation *narrow = Operation::create(op->getLoc(), op->getName(), TypeRange(op->getResultTypes()).drop_back(),
+                                        op->getOperands(), op->getDiscardableAttrDictionary(),
+                                        op->getPropertiesStorage(), /*successors=*/{}, /*numRegions=*/0);
+  op->getBlock()->getOperations().insert(op->getIterator(), narrow);
+  for (auto [result, old] : llvm::zip(narrow->getResults(), op->getResults()))
+    old.replaceAllUsesWith(result);
+  op->erase();
+}
+
+namespace {
+struct PruneOutputs : graphc::layer::impl::PruneOutputsBase<PruneOutputs> {
+  using PruneOutputsBase::PruneOutputsBase;
+
+  void runOnOperation() override {
+    if (failed(checkNames()))
+      return signalPassFailure();
+    for (GraphOp graph : getOperation().getOps<GraphOp>()) {
+      pruneOutput(graph);
+      for (Operation &op : llvm::make_early_inc_range(llvm::reverse(graph.getBody().front())))
+        if (isOpTriviallyDead(&op)) {
+          op.erase();
+          ++numOps;
+        } else {
+          dropUnusedWeights(&op);
+        }
+      graph.updateSignature();
+    }
+    pruneParameters();
+  }
+
+private:
+  /// Every requested name must be an output of some graph.
+  LogicalResult checkNames() {
+    llvm::SetVector<StringRef> known;
+    for (GraphOp graph : getOperation().getOps<GraphOp>())
+      for (Attribute name : graph.getOutput().getNames())
+        known.insert(cast<StringAttr>(name).getValue());
+    for (const std::string &name : outputs)
+      if (!known.contains(name)) {
+        auto diagnostic = emitError(getOperation().getLoc()) << "output '" << name << "' is not known; the outputs are ";
+        llvm::interleave(
+            known, [&](StringRef output) { diagnostic << "'" << output << "'"; }, [&] { diagnostic << ", "; });
+        return diagnostic;
+      }
+    return success();
+  }
+
+  bool keeps(GraphOp graph, StringRef name, Value value) {
+    if (isCacheOutput(graph, name, value))
+      return true;
+    return outputs.empty() ? !value.getDefiningOp<OptionalOp>() : llvm::is_contained(outputs, name.str());
+  }
+
+  void pruneOutput(GraphOp graph) {
+    OutputOp output = graph.getOutput();
+    SmallVector<Value> values;
+    SmallVector<Attribute> names;
+    for (auto [value, name] : llvm::zip(output.getValues(), output.getNames())) {
+      if (!keeps(graph, cast<StringAttr>(name).getValue(), value)) {
+        ++numPruned;
+        continue;
+      }
+      ++numKept;
+      auto optional = value.getDefiningOp<OptionalOp>(); // it is wanted, hence no longer optional
+      values.push_back(optional ? optional.getX() : value);
+      names.push_back(name);
+    }
+    output.getValuesMutable().assign(values);
+    output.setNamesAttr(ArrayAttr::get(&getContext(), names));
+  }
+
+  void pruneParameters() {
+    llvm::StringSet<> read;
+    getOperation().walk([&](ParamOp reader) { read.insert(reader.getRef()); });
+    for (ParameterOp parameter : llvm::make_early_inc_range(getOperation().getOps<ParameterOp>()))
+      if (!read.contains(parameter.getSymName())) {
+        parameter.erase();
+        ++numParameters;
+      }
+  }
+};
+} // namespace
