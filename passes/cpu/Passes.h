@@ -6,12 +6,15 @@
 namespace mlir {
 class ModuleOp;
 class OpPassManager;
+namespace arith { class ArithDialect; }
 namespace func { class FuncDialect; }
 namespace LLVM { class LLVMDialect; }
+namespace scf { class SCFDialect; }
 } // namespace mlir
 
 namespace graphc {
 struct Target;
+namespace kernel { class KernelDialect; }
 }
 
 namespace graphc::cpu {

@@ -40,6 +40,12 @@ def EmitEntryPoints : Pass<"cpu-emit-entry-points", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
 
+def LowerTraces : Pass<"cpu-lower-traces", "::mlir::ModuleOp"> {
+  let summary = "turns kernel.trace into a call of the hook from thread 0";
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::arith::ArithDialect",
+    "::graphc::kernel::KernelDialect"];
+}
+
 def LowerThreadQueries : Pass<"cpu-lower-thread-queries", "::mlir::ModuleOp"> {
   let summary = "turns kernel.thread_id and kernel.num_threads into calls of the OpenMP runtime";
   let dependentDialects = ["::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect"];

@@ -37,6 +37,7 @@ namespace {
 
 void buildLowerToLLVMPipeline(OpPassManager &manager, const Target &target) {
   manager.addPass(createEmitEntryPoints());
+  manager.addPass(createLowerTraces());
   manager.addPass(createLowerThreadQueries());
   manager.addPass(createConvertVectorToSCFPass());
   manager.addPass(createSCFToControlFlowPass());
