@@ -27,7 +27,7 @@ struct LowerTraces : cpu::impl::LowerTracesBase<LowerTraces> {
     OpBuilder b(op);
     Location loc = op.getLoc();
     Value zero = arith::ConstantIndexOp::create(b, loc, 0);
-    Value first = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, kernel::ThreadIdOp::create(b, loc), zero);
+    Value first = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, kernel::ThreadIdOp::create(b, loc, b.getIndexType()), zero);
     auto guarded = scf::IfOp::create(b, loc, first, /*withElseRegion=*/false);
     b.setInsertionPointToStart(guarded.thenBlock());
     auto pointer = LLVM::LLVMPointerType::get(b.getContext());
