@@ -28,7 +28,8 @@ std::string npy(std::string header, size_t dataBytes) {
 
 template <typename T> NpyArray arrayOf(DType dtype, std::vector<int64_t> shape, std::vector<T> v) {
   NpyArray array{std::move(shape), dtype, std::vector<std::byte>(v.size() * sizeof(T))};
-  std::memcpy(array.data.data(), v.data(), array.data.size());
+  if (!v.empty()) // memcpy takes no null pointers
+    std::memcpy(array.data.data(), v.data(), array.data.size());
   return array;
 }
 } // namespace
