@@ -19,7 +19,8 @@ struct Row {
   std::vector<double> error;  ///< Of s, as far as sums and radii go.
   std::vector<double> p;      ///< Rounded powers of two, or Axon's probabilities.
   std::vector<double> pError; ///< Farthest that another kernel's p lies from p.
-  double total = 1;           ///< l.
+  double total = 1;           ///< l = sum of p.
+  double low = 1, high = 1;   ///< Sums of the least and of the greatest p.
 };
 
 class Attention {
@@ -88,6 +89,7 @@ void Attention::probabilities(Row &row) const {
   };
   row.p.resize(n);
   row.pError.assign(n, 0);
+  row.low = row.high = 0;
   for (size_t j = 0; j < n; ++j) {
     row.p[j] = power(x[j], 0);
     if (!arithmetic.hasBounds())
@@ -98,6 +100,8 @@ void Attention::probabilities(Row &row) const {
     const double relative = 2 * kFunctionTable.exp2 * kUnit;
     const double low = power(at - error, -relative), high = power(at + error, relative);
     row.pError[j] = std::max(high - row.p[j], row.p[j] - low) + kFlush;
+    row.low += low;
+    row.high += high + kFlush;
   }
   row.total = arithmetic.sum(row.p);
 }
@@ -131,17 +135,15 @@ void Attention::output(const Row &row, std::span<const int64_t> keys, Result &y,
     if (arithmetic.hasBounds()) {
       // o' - o = (sum (p' - p)(v - o) + sum p' (v' - v) + e_N - o e_l) / l', since
       // sum p (v - o) = 0: an error that all p share cancels.
-      double moved = 0, magnitude = 0, high = 0, low = 0;
+      double moved = 0, magnitude = 0;
       for (int64_t j = 0; j < n; ++j) {
         const double r = value.radiusAt(keys[j] * valueDim + d), p = row.p[j] + row.pError[j];
         moved += row.pError[j] * std::fabs(column[j] - centre) + p * r;
         magnitude += p * (std::fabs(column[j]) + r);
-        high += p;
-        low += row.p[j] - row.pError[j];
       }
       const double chain = chainError(n + 2);
-      const double rest = chain * (magnitude + std::fabs(centre) * high) + 2 * double(n) * kFlush;
-      bound = (moved + rest) / (low * (1 - chain));
+      const double rest = chain * (magnitude + std::fabs(centre) * row.high) + 2 * double(n) * kFlush;
+      bound = (moved + rest) / (row.low * (1 - chain));
       bound += (2 * kFunctionTable.divide + 1) * kUnit * (std::fabs(centre) + bound);
     }
     y.set(first + d, arithmetic.f32(sum) / arithmetic.f32(row.total), centre, bound);
@@ -149,16 +151,13 @@ void Attention::output(const Row &row, std::span<const int64_t> keys, Result &y,
 }
 
 void Attention::weights(const Row &row, std::span<const int64_t> keys, Result &w, int64_t first) const {
-  double high = 0, low = 0, errors = 0;
-  for (size_t j = 0; j < row.p.size(); ++j) {
-    high += row.p[j] + row.pError[j];
-    low += row.p[j] - row.pError[j];
-    errors += row.pError[j];
-  }
+  double errors = 0;
+  for (double error : row.pError)
+    errors += error;
   const double chain = chainError(int64_t(row.p.size()) + 2);
   for (size_t j = 0; j < row.p.size(); ++j) {
     const double centre = row.p[j] / row.total, own = row.pError[j];
-    double bound = (own * (1 - centre) + centre * (errors - own + chain * high)) / (low * (1 - chain));
+    double bound = (own * (1 - centre) + centre * (errors - own + chain * row.high)) / (row.low * (1 - chain));
     bound += (2 * kFunctionTable.divide + 1) * kUnit * (centre + bound);
     w.set(first + keys[j], row.p[j] / arithmetic.f32(row.total), centre, bound);
   }

@@ -53,27 +53,28 @@ void appendRows(const Arithmetic &arithmetic, CacheRows &side, const Tensor &row
   const int64_t batch = rows.dim(0), kvHeads = rows.dim(1), tokens = rows.dim(2), headDim = rows.dim(3);
   const int64_t capacity = side.rows.dim(2);
   const DType pin = side.pin.value_or(compute);
+  const Tensor stored = read(arithmetic, pin, converted ? rows : read(arithmetic, compute, rows));
   side.rows.dtype = arithmetic.isF64() ? DType::F64 : pin;
-  for (int64_t b = 0; b < batch; ++b)
-    for (int64_t t = 0; t < tokens; ++t) {
-      const int64_t position = int64_t(positions.data[b * tokens + t]);
-      if (position < 0)
-        continue;
-      for (int64_t h = 0; h < kvHeads; ++h) {
-        const double *from = rows.data.data() + ((b * kvHeads + h) * tokens + t) * headDim;
-        double *to = side.rows.data.data() + ((b * kvHeads + h) * capacity + position) * headDim;
-        for (int64_t d = 0; d < headDim; ++d)
-          to[d] = arithmetic.round(pin, converted ? from[d] : arithmetic.round(compute, from[d]));
-      }
-    }
+  if (!stored.radius.empty())
+    side.rows.radius.resize(side.rows.data.size());
+  for (int64_t i = 0; i < batch * kvHeads * tokens; ++i) { // i = (batch, kvHead, token)
+    const int64_t position = int64_t(positions.data[i / (kvHeads * tokens) * tokens + i % tokens]);
+    if (position < 0)
+      continue;
+    const int64_t from = i * headDim, to = (i / tokens * capacity + position) * headDim;
+    std::copy_n(stored.data.begin() + from, headDim, side.rows.data.begin() + to);
+    if (!stored.radius.empty())
+      std::copy_n(stored.radius.begin() + from, headDim, side.rows.radius.begin() + to);
+  }
 }
 
 Tensor readRows(const Arithmetic &arithmetic, const CacheRows &side, int64_t count, DType compute) {
   const int64_t heads = side.rows.dim(0) * side.rows.dim(1), capacity = side.rows.dim(2), headDim = side.rows.dim(3);
   Tensor rows(side.rows.dtype, {side.rows.dim(0), side.rows.dim(1), count, headDim});
-  for (int64_t h = 0; h < heads; ++h)
-    std::copy_n(side.rows.data.begin() + h * capacity * headDim, count * headDim,
-                rows.data.begin() + h * count * headDim);
+  rows.radius.resize(side.rows.radius.empty() ? 0 : rows.data.size());
+  for (auto [from, to] : {std::pair(&side.rows.data, &rows.data), std::pair(&side.rows.radius, &rows.radius)})
+    for (int64_t h = 0; h < heads && !from->empty(); ++h)
+      std::copy_n(from->begin() + h * capacity * headDim, count * headDim, to->begin() + h * count * headDim);
   return read(arithmetic, compute, std::move(rows));
 }
 

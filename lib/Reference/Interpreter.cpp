@@ -157,6 +157,9 @@ absl::Status Run::bindInputs() {
 absl::StatusOr<Outputs> Run::run() {
   if (absl::Status status = bindInputs(); !status.ok())
     return status;
+  if (cache)
+    for (CacheBlock &block : cache->blocks) // rows of earlier runs are exact inputs
+      block.self.keys.rows.dropBounds(), block.self.values.rows.dropBounds();
   for (Operation &op : state.graph.getBody().front().without_terminator()) {
     if (absl::Status status = evaluate(op); !status.ok())
       return status;
@@ -210,6 +213,10 @@ absl::Status Run::defineShared(OpResult result, TensorPtr value) {
                       describe(*value));
   if (state.options.observe)
     state.options.observe(result.getOwner(), result.getResultNumber(), *value);
+  if (state.options.force)
+    if (const Tensor *forced = state.options.force(result.getOwner(), result.getResultNumber());
+        forced && forced->shape == value->shape)
+      value = std::make_shared<const Tensor>(*forced);
   const bool boundary = !state.options.isBoundary || state.options.isBoundary(result.getOwner());
   if (boundary && !value->radius.empty()) {
     auto exact = std::make_shared<Tensor>(*value);

@@ -35,6 +35,10 @@ struct Options {
   /// Called with every tensor that an op computes, in order, before bounds are
   /// dropped.
   std::function<void(mlir::Operation *, unsigned result, const Tensor &)> observe = nullptr;
+
+  /// Teacher forcing: a tensor of the same shape that takes the place of what
+  /// the op computed (after `observe`), or null.
+  std::function<const Tensor *(mlir::Operation *, unsigned result)> force = nullptr;
 };
 
 /// The values that a graph outputs, by name. A container is several tensors; a
