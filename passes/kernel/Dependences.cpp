@@ -23,6 +23,8 @@ llvm::DenseMap<Operation *, int64_t> graphc::kernel::levelsOf(Block &block) {
       continue;
     SmallVector<MemoryEffects::EffectInstance> instances;
     effects.getEffects(instances);
+    if (instances.empty())
+      continue; // views and their sizes
     int64_t level = 0;
     for (auto &instance : instances)
       if (instance.getValue() && isa<MemoryEffects::Read>(instance.getEffect()))

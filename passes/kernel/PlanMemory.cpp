@@ -20,8 +20,9 @@ namespace {
 
 struct Life {
   BufferOp buffer;
+  size_t index = 0;
   int64_t first = INT64_MAX, last = -1; // levels of the kernels that write and last read it
-  llvm::SmallDenseSet<Attribute> blocks; // blocks of the kernels that touch it
+  llvm::SmallDenseSet<Attribute> blocks = {}; // blocks of the kernels that touch it
 };
 
 /// Slots are shared within a class only: one leading symbol, one row size, and
@@ -49,12 +50,13 @@ struct PlanMemory : graphc::kernel::impl::PlanMemoryBase<PlanMemory> {
     auto levels = levelsOf(function.front());
     SmallVector<Life> lives;
     for (auto buffer : function.front().getOps<BufferOp>()) {
-      Life life{buffer};
+      Life life{buffer, lives.size()};
       extend(life, buffer.getBuffer(), levels);
       if (life.last >= 0)
         lives.push_back(life);
     }
-    llvm::stable_sort(lives, [](const Life &a, const Life &b) { return a.first < b.first; });
+    // By level, then as they stand.
+    llvm::sort(lives, [](const Life &a, const Life &b) { return std::tie(a.first, a.index) < std::tie(b.first, b.index); });
 
     SmallVector<Slot> slots;
     llvm::DenseMap<std::pair<int64_t, Type>, BlockArgument> arguments;

@@ -22,14 +22,32 @@ struct ScheduleKernels : graphc::kernel::impl::ScheduleKernelsBase<ScheduleKerne
       return;
     Block &block = function.front();
     auto levels = levelsOf(block);
-    SmallVector<Operation *> kernels, definitions;
-    for (Operation &op : block.without_terminator())
-      (levels.contains(&op) ? kernels : definitions).push_back(&op);
-    llvm::stable_sort(kernels, [&](Operation *a, Operation *b) { return levels[a] < levels[b]; });
-    for (Operation *op : definitions) // buffers and views first, in their order
+    SmallVector<std::tuple<int64_t, size_t, Operation *>> kernels; // by level, then as they stood
+    SmallVector<Operation *> definitions;
+    for (Operation &op : block.without_terminator()) {
+      if (levels.contains(&op))
+        kernels.emplace_back(levels[&op], kernels.size(), &op);
+      else
+        definitions.push_back(&op);
+    }
+    llvm::sort(kernels);
+    for (Operation *op : definitions)
       op->moveBefore(block.getTerminator());
-    for (Operation *op : kernels)
+    for (auto [level, index, op] : kernels)
       op->moveBefore(block.getTerminator());
+    // Views stand with the kernel that reads them, so that they share its block.
+    for (Operation *op : llvm::reverse(definitions))
+      if (!isa<BufferOp>(op))
+        sink(op);
+  }
+
+  static void sink(Operation *op) {
+    Operation *first = nullptr;
+    for (Operation *user : op->getUsers())
+      if (!first || user->isBeforeInBlock(first))
+        first = user;
+    if (first)
+      op->moveBefore(first);
   }
 };
 } // namespace
