@@ -8,6 +8,14 @@
 
 namespace graphc::kernel {
 
+/// The tile is set; widths are static, rows are not.
+void emitMatmul(MatmulOp op, const Target &target);
+void emitRmsNorm(RmsNormOp op, const Target &target);
+void emitLayerNorm(LayerNormOp op, const Target &target);
+void emitEmbedding(EmbeddingOp op, const Target &target);
+void emitElementwise(ElementwiseOp op, const Target &target);
+void emitRotary(RotaryOp op, const Target &target);
+void emitGatherRows(GatherRowsOp op, const Target &target);
 void emitCachedAttention(CachedAttentionOp op, const Target &target);
 
 } // namespace graphc::kernel

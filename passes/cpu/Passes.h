@@ -9,7 +9,12 @@ class OpPassManager;
 namespace arith { class ArithDialect; }
 namespace func { class FuncDialect; }
 namespace LLVM { class LLVMDialect; }
+namespace math { class MathDialect; }
+namespace memref { class MemRefDialect; }
+namespace omp { class OpenMPDialect; }
 namespace scf { class SCFDialect; }
+namespace vector { class VectorDialect; }
+namespace x86vector { class X86VectorDialect; }
 } // namespace mlir
 
 namespace graphc {
@@ -22,10 +27,19 @@ namespace graphc::cpu {
 #define GEN_PASS_DECL
 #include "passes/cpu/Passes.h.inc"
 
+struct CpuPipelineOptions {
+  std::string target; ///< Name in the table of targets.
+};
+
+/// Kernels to vector loops: outline, choose tiles, emit.
+void buildCpuPipeline(mlir::OpPassManager &manager, const CpuPipelineOptions &options);
 /// Vector-level step functions to the LLVM dialect: C entry points, then stock
 /// lowerings. Fails if an op or a cast of another dialect is left.
 void buildLowerToLLVMPipeline(mlir::OpPassManager &manager, const Target &target);
-/// Registers the passes and `--cpu-lower-to-llvm`.
+/// Registers the passes, `--cpu-pipeline=target=NAME` and `--cpu-lower-to-llvm`.
 void registerCpuPasses();
+
+/// The target called `name`, or an error at `op` that lists the names.
+const Target *targetOrError(mlir::Operation *op, llvm::StringRef name);
 
 } // namespace graphc::cpu

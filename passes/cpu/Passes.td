@@ -5,6 +5,65 @@
 
 include "mlir/Pass/PassBase.td"
 
+class TargetOption : Option<"target", "target", "std::string", /*default=*/"\"\"",
+  "instruction set to emit for, by its name in the table of targets">;
+
+def OutlineKernels : Pass<"cpu-outline-kernels", "::mlir::ModuleOp"> {
+  let summary = "makes one function of all kernels that are the same";
+  let description = [{
+    Each kernel becomes a call of a private `no_inline` function
+    `(%thread, %threads, operands...)` that holds that kernel alone; kernels
+    that are equal up to layer names share it. A block function gains the two
+    leading arguments as well; in a step function they are read once, at the top
+    of its `omp.parallel`, by `kernel.thread_id` and `kernel.num_threads`.
+
+    Precondition: none. Postcondition: a function with a kernel has nothing else.
+
+    Before: `kernel.elementwise ins(%x : ..) outs(%y : ..) attributes {layers = ["ffn.activation"]} {..}`
+    After: `call @ffn.activation(%thread, %threads, %x, %y) {kernel.layers = ["ffn.activation"]} : ..`
+  }];
+  let dependentDialects = ["::mlir::func::FuncDialect", "::graphc::kernel::KernelDialect"];
+  let statistics = [
+    Statistic<"numKernels", "kernels", "kernels outlined">,
+    Statistic<"numFunctions", "functions", "functions made of them">,
+  ];
+}
+
+def ChooseTiles : Pass<"cpu-choose-tiles", "::mlir::ModuleOp"> {
+  let summary = "sets the tile of each matrix product from the tile table";
+  let description = [{
+    A tile that is there already stays: that is how a tile is tried by hand.
+    The table is passes/cpu/TileTable.cpp.
+  }];
+  let options = [TargetOption<>];
+}
+
+def EmitKernels : Pass<"cpu-emit-kernels", "::mlir::ModuleOp"> {
+  let summary = "replaces kernels by vector loops";
+  let description = [{
+    Precondition: each kernel is alone in a function whose first two arguments
+    are the thread and the number of threads; tiles are chosen.
+    Postcondition: no kernel op is left but thread_id and num_threads; loops are
+    scf, accesses are vector and memref, and nothing is allocated on the heap.
+    No access leaves its buffer: the last elements of a row are masked. The order
+    of each sum depends on its length and on the target, never on the number of
+    rows, on the thread count or on the phase.
+  }];
+  let options = [TargetOption<>];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::omp::OpenMPDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
+    "::mlir::x86vector::X86VectorDialect"];
+}
+
+def ExpandFunctions : Pass<"cpu-expand-functions", "::mlir::ModuleOp"> {
+  let summary = "computes exp, tanh and erf by polynomials";
+  let description = [{
+    No function of the C library is called from a kernel: it would be slow, and
+    its result would differ from host to host.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
+}
+
 def EmitEntryPoints : Pass<"cpu-emit-entry-points", "::mlir::ModuleOp"> {
   let summary = "gives step functions their C signature";
   let description = [{

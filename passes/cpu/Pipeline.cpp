@@ -23,6 +23,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
 
@@ -33,7 +34,20 @@ namespace graphc::cpu {
 namespace {
 #define GEN_PASS_REGISTRATION
 #include "passes/cpu/Passes.h.inc"
+
+struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
+  Option<std::string> target{*this, "target", llvm::cl::desc("instruction set to emit for")};
+};
 } // namespace
+
+void buildCpuPipeline(OpPassManager &manager, const CpuPipelineOptions &options) {
+  manager.addPass(createOutlineKernels()); // first, so that each distinct kernel is emitted once
+  manager.addPass(createChooseTiles({options.target}));
+  manager.addPass(createEmitKernels({options.target}));
+  manager.addPass(createExpandFunctions());
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+}
 
 void buildLowerToLLVMPipeline(OpPassManager &manager, const Target &target) {
   manager.addPass(createEmitEntryPoints());
@@ -66,8 +80,22 @@ void buildLowerToLLVMPipeline(OpPassManager &manager, const Target &target) {
 
 void registerCpuPasses() {
   registerCpuTdPasses();
+  PassPipelineRegistration<PipelineOptions>("cpu-pipeline", "kernels to vector loops: outline, choose tiles, emit",
+                                            [](OpPassManager &manager, const PipelineOptions &options) {
+                                              buildCpuPipeline(manager, {options.target});
+                                            });
   PassPipelineRegistration<>("cpu-lower-to-llvm", "vector-level step functions to the LLVM dialect, for this host",
                              [](OpPassManager &manager) { buildLowerToLLVMPipeline(manager, nativeTarget()); });
+}
+
+const Target *targetOrError(Operation *op, llvm::StringRef name) {
+  if (const Target *target = findTarget(name))
+    return target;
+  auto diagnostic = op->emitError("target must be one of");
+  for (const Target &target : targets())
+    diagnostic << " '" << target.name << "'";
+  diagnostic << ", got '" << name << "'";
+  return nullptr;
 }
 
 } // namespace graphc::cpu

@@ -41,6 +41,8 @@ Value VectorEmitter::mul(Value x, int64_t y) {
   return y == 1 ? x : arith::MulIOp::create(b, loc, x, index(y));
 }
 
+Value VectorEmitter::mul(Value x, Value y) { return arith::MulIOp::create(b, loc, x, y); }
+Value VectorEmitter::div(Value x, Value y) { return arith::DivUIOp::create(b, loc, x, y); }
 Value VectorEmitter::div(Value x, int64_t y) { return y == 1 ? x : arith::DivUIOp::create(b, loc, x, index(y)); }
 Value VectorEmitter::rem(Value x, int64_t y) { return arith::RemUIOp::create(b, loc, x, index(y)); }
 Value VectorEmitter::min(Value x, Value y) { return arith::MinSIOp::create(b, loc, x, y); }
@@ -68,6 +70,13 @@ SmallVector<Value> VectorEmitter::loop(Value from, Value to, Value step, ValueRa
   return SmallVector<Value>(loop.getResults());
 }
 
+void VectorEmitter::when(Value condition, llvm::function_ref<void()> body) {
+  auto guarded = scf::IfOp::create(b, loc, condition, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(guarded.thenBlock());
+  body();
+}
+
 //===-- Arithmetic --------------------------------------------------------------===//
 
 Value VectorEmitter::constant(float value) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value)); }
@@ -80,6 +89,7 @@ Value VectorEmitter::broadcast(Value scalar) { return vector::BroadcastOp::creat
 Value VectorEmitter::addf(Value x, Value y) { return arith::AddFOp::create(b, loc, x, y); }
 Value VectorEmitter::subf(Value x, Value y) { return arith::SubFOp::create(b, loc, x, y); }
 Value VectorEmitter::mulf(Value x, Value y) { return arith::MulFOp::create(b, loc, x, y); }
+Value VectorEmitter::divf(Value x, Value y) { return arith::DivFOp::create(b, loc, x, y); }
 Value VectorEmitter::maxf(Value x, Value y) { return arith::MaxNumFOp::create(b, loc, x, y); }
 
 Value VectorEmitter::fma(Value x, Value y, Value z) {
@@ -101,7 +111,20 @@ Value VectorEmitter::floor(Value x) {
   return select(big, x, down);
 }
 
+Value VectorEmitter::widen(Value x) {
+  auto type = cast<VectorType>(x.getType());
+  return type.getElementType().isF32() ? x : arith::ExtFOp::create(b, loc, type.clone(b.getF32Type()), x);
+}
+
+Value VectorEmitter::shuffle(Value x, Value y, ArrayRef<int64_t> order) {
+  return vector::ShuffleOp::create(b, loc, x, y, order);
+}
+
 Value VectorEmitter::select(Value mask, Value yes, Value no) { return arith::SelectOp::create(b, loc, mask, yes, no); }
+
+Value VectorEmitter::maskOf(int64_t count, int64_t lanes) {
+  return vector::ConstantMaskOp::create(b, loc, VectorType::get({lanes}, b.getI1Type()), ArrayRef<int64_t>{count});
+}
 
 Value VectorEmitter::maskBelow(Value count, int64_t lanes) {
   return vector::CreateMaskOp::create(b, loc, VectorType::get({lanes}, b.getI1Type()), count);
@@ -139,12 +162,36 @@ Value VectorEmitter::powerOfTwo(Value e) {
   return vector::BitCastOp::create(b, loc, f32Vector(), bits);
 }
 
+/// Adds elements two apart within each four, then neighbours, then halves.
+static Value sumsOfFour(VectorEmitter &e, ArrayRef<Value> x) {
+  const int64_t lanes = e.lanes();
+  SmallVector<int64_t> low, high, even, odd;
+  for (int64_t i = 0; i < lanes; i += 4) {
+    low.append({i, lanes + i, i + 1, lanes + i + 1});
+    high.append({i + 2, lanes + i + 2, i + 3, lanes + i + 3});
+    even.append({i, i + 1, lanes + i, lanes + i + 1});
+    odd.append({i + 2, i + 3, lanes + i + 2, lanes + i + 3});
+  }
+  Value left = e.addf(e.shuffle(x[0], x[1], low), e.shuffle(x[0], x[1], high));
+  Value right = e.addf(e.shuffle(x[2], x[3], low), e.shuffle(x[2], x[3], high));
+  Value sums = e.addf(e.shuffle(left, right, even), e.shuffle(left, right, odd));
+  for (int64_t size = lanes / 2; size >= 4; size /= 2) {
+    auto half = [&](int64_t from) {
+      return e.shuffle(sums, sums, llvm::to_vector(llvm::seq<int64_t>(from, from + size)));
+    };
+    sums = e.addf(half(0), half(size));
+  }
+  return sums;
+}
+
 Value VectorEmitter::horizontalSums(ArrayRef<Value> sums) {
-  auto type = VectorType::get({int64_t(sums.size())}, b.getF32Type());
-  SmallVector<Value> scalars;
-  for (Value sum : sums)
-    scalars.push_back(reduceAdd(sum));
-  return vector::FromElementsOp::create(b, loc, type, scalars);
+  assert(sums.size() % 4 == 0 && "horizontal sums are taken by fours");
+  Value all;
+  for (size_t i = 0; i < sums.size(); i += 4) {
+    Value four = sumsOfFour(*this, sums.slice(i, 4));
+    all = i == 0 ? four : shuffle(all, four, llvm::to_vector(llvm::seq<int64_t>(0, i + 4)));
+  }
+  return all;
 }
 
 /// Halves are added until one lane is left: the order of the sum is the same on
@@ -190,18 +237,13 @@ void VectorEmitter::store(Value value, Value memref, ValueRange at) {
   vector::StoreOp::create(b, loc, value, memref, at);
 }
 
-/// The mask of the first `width` of `size` lanes.
-static Value staticMask(VectorEmitter &e, int64_t width, int64_t size) {
-  return vector::ConstantMaskOp::create(e.b, e.loc, VectorType::get({size}, e.b.getI1Type()), ArrayRef<int64_t>{width});
-}
-
 Value VectorEmitter::loadRaw(Value memref, ValueRange at, int64_t width, int64_t size) {
   if (size == 0 || size == width)
     return load(memref, at, width);
   Type element = getElementTypeOrSelf(memref.getType());
   auto type = VectorType::get({size}, element);
   Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
-  return vector::MaskedLoadOp::create(b, loc, type, memref, at, staticMask(*this, width, size), zero);
+  return vector::MaskedLoadOp::create(b, loc, type, memref, at, maskOf(width, size), zero);
 }
 
 void VectorEmitter::storeRaw(Value value, Value memref, ValueRange at, int64_t width) {
@@ -209,12 +251,11 @@ void VectorEmitter::storeRaw(Value value, Value memref, ValueRange at, int64_t w
   if (size == width)
     store(value, memref, at);
   else
-    vector::MaskedStoreOp::create(b, loc, memref, at, staticMask(*this, width, size), value);
+    vector::MaskedStoreOp::create(b, loc, memref, at, maskOf(width, size), value);
 }
 
 Value VectorEmitter::loadWide(Value memref, ValueRange at, int64_t width) {
-  Value raw = loadRaw(memref, at, width, lanes());
-  return getElementTypeOrSelf(raw.getType()).isF32() ? raw : arith::ExtFOp::create(b, loc, f32Vector(), raw);
+  return widen(loadRaw(memref, at, width, lanes()));
 }
 
 Value VectorEmitter::loadWideAs(Value memref, ValueRange at, int64_t width, Type type) {
@@ -229,4 +270,8 @@ void VectorEmitter::storeNarrow(Value value, Value memref, ValueRange at, int64_
   if (!element.isF32())
     value = arith::TruncFOp::create(b, loc, VectorType::get({lanes()}, element), value);
   storeRaw(value, memref, at, width);
+}
+
+void VectorEmitter::prefetch(Value memref, ValueRange at) {
+  memref::PrefetchOp::create(b, loc, memref, at, /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
 }

@@ -3,10 +3,10 @@
 // it in arith, vector, memref and scf for a target.
 #pragma once
 
+#include "graphc/IR/Kernel.h"
 #include "Support/Target.h"
 
 #include "mlir/IR/Builders.h"
-#include "mlir/IR/BuiltinTypes.h"
 
 namespace graphc::kernel {
 
@@ -29,8 +29,10 @@ public:
   Value sub(Value a, Value b);
   Value sub(Value a, int64_t b) { return sub(a, index(b)); }
   Value mul(Value a, int64_t b);
+  Value mul(Value a, Value b);
   Value div(Value a, int64_t b); ///< Of non-negative values.
   Value rem(Value a, int64_t b); ///< Of non-negative values.
+  Value div(Value a, Value b); ///< Of non-negative values.
   Value ceilDiv(Value a, int64_t b) { return div(add(a, b - 1), b); }
   Value min(Value a, Value b);
   Value dim(Value memref, int64_t dimension);
@@ -42,6 +44,18 @@ public:
   llvm::SmallVector<Value> loop(Value from, Value to, Value step, ValueRange initial,
                                 llvm::function_ref<llvm::SmallVector<Value>(Value, ValueRange)> body);
 
+  void when(Value condition, llvm::function_ref<void()> body);
+
+  // Threads.
+  /// This thread's [first, last) of `items`, by static partition.
+  std::pair<Value, Value> share(Value items);
+  /// Calls `body(row, from, to)` for this thread's pieces of (rows, width): parts of
+  /// rows, so that one long row occupies all threads; `from` is a multiple of lanes().
+  void pieces(Value rows, int64_t width, llvm::function_ref<void(Value, Value, Value)> body);
+  /// Calls `body(column, count)` for the vectors of columns [from, to) of rows of
+  /// `width`: from is a multiple of lanes(), to one too or `width`.
+  void columns(Value from, Value to, int64_t width, llvm::function_ref<void(Value, int64_t)> body);
+
   // Vectors of lanes() f32, unless said otherwise.
   mlir::VectorType f32Vector() { return mlir::VectorType::get({lanes()}, b.getF32Type()); }
   int64_t lanes() const { return target.lanes(); }
@@ -52,9 +66,14 @@ public:
   Value subf(Value a, Value b);
   Value mulf(Value a, Value b);
   Value fma(Value a, Value b, Value c); ///< a * b + c; two roundings where the target has no FMA.
+  Value divf(Value a, Value b);
   Value maxf(Value a, Value b);
   Value floor(Value x);
+  Value widen(Value x); ///< To f32, of any length; itself for f32.
+  Value shuffle(Value a, Value b, mlir::ArrayRef<int64_t> order);
   Value select(Value mask, Value yes, Value no);
+  /// Lane i is set if i < count.
+  Value maskOf(int64_t count, int64_t lanes);
   /// Lane i is set if i < count; count may be any index.
   Value maskBelow(Value count, int64_t lanes);
   /// acc[i] + a[2i] * b[2i] + a[2i+1] * b[2i+1]; a, b of 2 * lanes() bf16 (target.bf16Dot).
@@ -65,7 +84,8 @@ public:
   Value exp2Fraction(Value f);
   /// 2^e for whole numbers e <= 127; 0 below -126.
   Value powerOfTwo(Value e);
-  /// The sums of each vector's lanes, as a vector of sums.size() elements.
+  /// The sums of each vector's lanes, as a vector of sums.size() elements, a multiple
+  /// of four. Each sum is the same tree, wherever its vector stands.
   Value horizontalSums(mlir::ArrayRef<Value> sums);
   Value reduceAdd(Value x);
   Value reduceMax(Value x);
@@ -94,6 +114,13 @@ public:
   Value loadWideAs(Value memref, ValueRange at, int64_t width, mlir::Type type);
   /// Stores the first `width` lanes, rounded once to the memref's type.
   void storeNarrow(Value vector, Value memref, ValueRange at, int64_t width);
+  /// Fetches the line of an element, which may lie outside, into L2 and L3.
+  void prefetch(Value memref, ValueRange at);
+
+  // Epilogues.
+  /// Applies the kernel's epilogue to `interior`, the elements [column, column +
+  /// width) of a row, and stores what it yields.
+  void epilogue(EpilogueKernel kernel, Value interior, Value row, Value column, int64_t width);
 };
 
 } // namespace graphc::kernel

@@ -1,0 +1,62 @@
+// Kernels become vector loops of the target; nothing is allocated.
+// RUN: graphc-opt %s --cpu-choose-tiles=target=avx512_bf16 --cpu-emit-kernels=target=avx512_bf16 | FileCheck %s --check-prefixes=CHECK,DOT --implicit-check-not=memref.alloc( --implicit-check-not='kernel.{{[a-z]}}'
+// RUN: graphc-opt %s --cpu-choose-tiles=target=x86-64-v3 --cpu-emit-kernels=target=x86-64-v3 | FileCheck %s --check-prefixes=CHECK,FMA --implicit-check-not=memref.alloc( --implicit-check-not=avx512
+// RUN: graphc-opt %s --cpu-choose-tiles=target=x86-64 --cpu-emit-kernels=target=x86-64 | FileCheck %s --check-prefixes=CHECK,PLAIN --implicit-check-not=memref.alloc( --implicit-check-not=fma
+
+// CHECK-LABEL: func.func @dot
+// One accumulator for each element, and K in order.
+// DOT: scf.for {{.*}} iter_args
+// DOT: vector.load %{{.*}} : memref<128x64xbf16>, vector<32xbf16>
+// DOT: x86vector.avx512.dot
+// FMA: arith.extf %{{.*}} : vector<8xbf16> to vector<8xf32>
+// FMA: math.fma %{{.*}} : vector<8xf32>
+// PLAIN: arith.mulf %{{.*}} : vector<4xf32>
+// PLAIN: arith.addf %{{.*}} : vector<4xf32>
+// CHECK-NOT: maskedload
+// CHECK: return
+func.func @dot(%thread: index, %threads: index, %x: memref<?x64xbf16>, %w: memref<128x64xbf16>, %y: memref<?x128xbf16>) {
+  kernel.matmul ins(%x, %w : memref<?x64xbf16>, memref<128x64xbf16>) outs(%y : memref<?x128xbf16>)
+      attributes {layers = ["o"], phase = #kernel.phase<prefill>} {
+  ^bb0(%acc: f32):
+    %0 = arith.truncf %acc : f32 to bf16
+    kernel.yield %0 : bf16
+  }
+  return
+}
+
+// What is left of K and of N is masked, in loads and in stores.
+// CHECK-LABEL: func.func @tails
+// DOT: vector.constant_mask [20] : vector<32xi1>
+// DOT: vector.maskedload %{{.*}} : memref<77x20xbf16>, vector<32xi1>, vector<32xbf16> into vector<32xbf16>
+// FMA: vector.constant_mask [4] : vector<8xi1>
+// CHECK: vector.maskedload %{{.*}} : memref<77xbf16>
+// CHECK: vector.maskedstore %{{.*}} : memref<?x77xbf16>
+func.func @tails(%thread: index, %threads: index, %x: memref<?x20xbf16>, %w: memref<77x20xbf16>, %b: memref<77xbf16>, %y: memref<?x77xbf16>) {
+  kernel.matmul ins(%x, %w : memref<?x20xbf16>, memref<77x20xbf16>) fused(%b : memref<77xbf16>) outs(%y : memref<?x77xbf16>)
+      attributes {layers = ["o"], phase = #kernel.phase<decode>} {
+  ^bb0(%acc: f32, %bias: bf16):
+    %0 = arith.extf %bias : bf16 to f32
+    %1 = arith.addf %acc, %0 : f32
+    %2 = arith.truncf %1 : f32 to bf16
+    kernel.yield %2 : bf16
+  }
+  return
+}
+
+// The epilogue's ops stand on vectors; constants become splats.
+// CHECK-LABEL: func.func @silu
+// CHECK: arith.constant dense<1.000000e+00> : vector<[[LANES:.*]]xf32>
+// CHECK: math.exp %{{.*}} : vector<[[LANES]]xf32>
+// CHECK: arith.divf %{{.*}} : vector<[[LANES]]xf32>
+func.func @silu(%thread: index, %threads: index, %x: memref<?x4096xf32>, %y: memref<?x4096xf32>) {
+  kernel.elementwise ins(%x : memref<?x4096xf32>) outs(%y : memref<?x4096xf32>) attributes {layers = ["a"]} {
+  ^bb0(%0: f32):
+    %one = arith.constant 1.0 : f32
+    %1 = arith.negf %0 : f32
+    %2 = math.exp %1 : f32
+    %3 = arith.addf %one, %2 : f32
+    %4 = arith.divf %0, %3 : f32
+    kernel.yield %4 : f32
+  }
+  return
+}
