@@ -22,10 +22,16 @@ struct LayerPipelineOptions {
   std::vector<std::string> policy;  ///< Policy rules, later ones win (docs/Policy.md).
   std::vector<std::string> pins;    ///< Pin rules, later ones win (docs/Cache.md).
   std::vector<std::string> outputs; ///< Outputs to keep; empty: those that are not optional.
+  std::vector<std::string> absent;  ///< Inputs that are never given, such as the cache.
   std::string semantics = "graphc"; ///< `graphc` or `axon`: how a result is rounded.
+  bool seed = false;                ///< The cache as ordinary tensors that follow the policy: the oracle.
 };
 
-/// Imported layers -> explicit, folded casts and a fused, pinned cache.
+/// What VerifyCache puts in front of its errors: the driver's exit code 3.
+inline constexpr llvm::StringLiteral kContractPrefix = "contract: ";
+
+/// Imported layers -> explicit, folded casts and a fused, pinned, verified cache.
+/// With `seed`: explicit, unfolded casts, and no cache type left.
 void buildLayerPipeline(mlir::OpPassManager &manager, const LayerPipelineOptions &options);
 /// Registers the passes and `--layer-pipeline`.
 void registerLayerPasses();

@@ -5,6 +5,41 @@
 
 include "mlir/Pass/PassBase.td"
 
+def ResolveOptional : Pass<"layer-resolve-optional", "::mlir::ModuleOp"> {
+  let summary = "folds absent inputs and everything that follows from them";
+  let description = [{
+    `absent` names inputs that will not be given; inputs of type `!layer.none` are
+    absent anyway. None spreads: a layer with an absent operand is absent, up to an
+    `optional`, whose consumer sees that there is nothing. Where absence has a
+    meaning it is put in place: without a mask every token is visible, without a
+    cache the cache operations vanish and attention takes the new rows. Absent
+    inputs leave the signature; optional outputs and caches that became absent
+    leave the outputs. An output that is neither is an error.
+
+    Precondition: none. Postcondition: no value of type `!layer.none` is left.
+
+    Before, with `absent=mask`:
+    ```mlir
+    %positions = positions %ids mask %mask : (tensor<?x?xi32>, tensor<?x?xi32>) -> tensor<?x?xi32>
+    ```
+    After:
+    ```mlir
+    %positions = positions %ids : (tensor<?x?xi32>) -> tensor<?x?xi32>
+    ```
+    Left alone: `optional` values that are present; PruneOutputs decides on them.
+  }];
+  let options = [
+    ListOption<"absent", "absent", "std::string", "names of inputs that are not given">,
+  ];
+  let statistics = [
+    Statistic<"numInputs", "inputs-absent", "Inputs removed">,
+    Statistic<"numAttentions", "attentions-uncached", "Attentions that take the new rows in place of an absent cache">,
+    Statistic<"numCacheOps", "cache-ops-gone", "Cache operations of an absent cache">,
+    Statistic<"numOutputs", "outputs-absent", "Outputs removed">,
+    Statistic<"numPresent", "optionals-present", "Optional values that are present and stay">,
+  ];
+}
+
 def ApplyPolicy : Pass<"layer-apply-policy", "::mlir::ModuleOp"> {
   let summary = "sets the precision policy of layers from rules";
   let description = [{
@@ -235,6 +270,69 @@ def PinCache : Pass<"layer-pin-cache", "::mlir::ModuleOp"> {
     Statistic<"numByType", "sides-by-type", "Sides whose type the IR had already">,
     Statistic<"numByCompute", "sides-by-compute", "Sides pinned to the attention's compute type">,
     Statistic<"numCasts", "casts", "New rows cast to the pinned type">,
+  ];
+}
+
+def VerifyCache : Pass<"layer-verify-cache", "::mlir::ModuleOp"> {
+  let summary = "proves the contract of the cache at layer level";
+  let description = [{
+    Checks that every slot is pinned; that new rows have exactly the pinned types
+    when they are stored; that no attention reads them past the cache; that only
+    cache operations, attention and the output touch a cache; that every update
+    reaches the output; and that each cache argument comes back as one output of
+    the same type, so that it can be updated in place and the types of a decoding
+    loop do not change. That no cast takes a cache is the cast's own verifier.
+
+    Each violation is an error whose message starts with `contract: ` (the driver's
+    exit code 3), with the chain of operations as notes.
+
+    Precondition: casts are explicit. Postcondition: the module is as it was.
+
+    Before and after:
+    ```mlir
+    %a, %cache1 = cached_attention "attend"(%q, %k, %v, %positions) in %cache[0] {scale = 1.0} : !heads, !kv, !kv, !ids, !cache -> !heads
+    output a = %a : !heads, cache = %cache1 : !cache
+    ```
+    Left alone: everything; graphs without a cache pass.
+  }];
+  let statistics = [
+    Statistic<"numSlots", "slots", "Slots proved to be pinned">,
+    Statistic<"numRows", "row-operands", "Row operands proved to have the pinned type">,
+    Statistic<"numAliases", "caches-in-place", "Cache arguments proved to come back as one output">,
+    Statistic<"numBytes", "bytes-per-row", "Bytes of one row of all slots of a sequence">,
+  ];
+}
+
+def ExpandCache : Pass<"layer-expand-cache", "::mlir::ModuleOp"> {
+  let summary = "seed mode: turns the cache into ordinary tensors that policies reach";
+  let description = [{
+    A cache argument becomes a container of f32 tensors (batch, maxLen, query
+    heads, headDim), an offset and a mask; cache operations become the tensor ops
+    of LayerSeed.td with the names `cache.N...` and the policy of the attention
+    that reads the slot. Key/value heads are repeated before they are written.
+    Each node then carries all the leaves that the seed's node carries, so that
+    MaterializeCasts makes the casts that the seed makes: the oracle for pinned
+    caches, and the measure of what pinning saves.
+
+    Precondition: casts are implicit. Postcondition: no cache type is left, so
+    cache types and casts of a cache never meet in one module.
+
+    Before:
+    ```mlir
+    %block = get_block_cache %cache[0] : !cache -> !block
+    ```
+    After:
+    ```mlir
+    %0:4 = unpack %cache : (!layer.container<!leaf, !leaf, tensor<i32>, tensor<?x?xi32>>) -> (!leaf, !leaf, tensor<i32>, tensor<?x?xi32>)
+    %get:2 = seed_get "cache.0.get"(%0#0, %0#1) {first = 0 : i64} : (!leaf, !leaf) -> (!leaf, !leaf)
+    ```
+    Left alone: attention over given keys and values. Refused: attention over a
+    cross slot.
+  }];
+  let statistics = [
+    Statistic<"numLeaves", "leaves", "Cache tensors">,
+    Statistic<"numNodes", "carrying-nodes", "Nodes that carry cache tensors">,
+    Statistic<"numRepeated", "repeats", "Rows whose heads are repeated before they are written">,
   ];
 }
 

@@ -1,7 +1,8 @@
 // The order of the layer passes. Policies are applied before outputs are pruned,
 // so that a rule for a layer that goes is no error; outputs are pruned before
 // casts fold, since a wide output keeps its producer wide; the cache is pinned
-// after fusion, and what the pin's casts allow is folded last.
+// after fusion, and what the pin's casts allow is folded last. In seed mode the
+// cache is expanded first, so that rules select its nodes too.
 #include "Support/Message.h"
 #include "passes/layer/Passes.h"
 
@@ -21,20 +22,28 @@ struct TextOptions : PassPipelineOptions<TextOptions> {
   Option<std::string> policy{*this, "policy", llvm::cl::desc("policy rules with ';' between them")};
   Option<std::string> pins{*this, "pin-cache", llvm::cl::desc("pin rules with ';' between them")};
   ListOption<std::string> outputs{*this, "outputs", llvm::cl::desc("outputs to keep")};
+  ListOption<std::string> absent{*this, "absent", llvm::cl::desc("inputs that are not given")};
+  Option<bool> seed{*this, "seed", llvm::cl::desc("the cache as tensors that follow the policy"), llvm::cl::init(false)};
   Option<std::string> semantics{*this, "semantics", llvm::cl::desc("graphc or axon"), llvm::cl::init("graphc")};
 };
 
 } // namespace
 
 void buildLayerPipeline(OpPassManager &manager, const LayerPipelineOptions &options) {
+  manager.addPass(createResolveOptional({{options.absent.begin(), options.absent.end()}}));
+  if (options.seed)
+    manager.addPass(createExpandCache());
   manager.addPass(createApplyPolicy({join(options.policy, ";")}));
   manager.addPass(createPruneOutputs({{options.outputs.begin(), options.outputs.end()}}));
   OpPassManager &casts = manager.nest<GraphOp>();
   casts.addPass(createMaterializeCasts({options.semantics}));
+  if (options.seed)
+    return; // what the seed executes: every cast, and no cache type to fuse or pin
   casts.addPass(createFoldCasts());
   casts.addPass(createFuseCache());
   manager.addPass(createPinCache({join(options.pins, ";")}));
   manager.addNestedPass<GraphOp>(createFoldCasts());
+  manager.addPass(createVerifyCache());
 }
 
 void registerLayerPasses() {
@@ -46,6 +55,8 @@ void registerLayerPasses() {
         options.policy = {text.policy};
         options.pins = {text.pins};
         options.outputs.assign(text.outputs.begin(), text.outputs.end());
+        options.absent.assign(text.absent.begin(), text.absent.end());
+        options.seed = text.seed;
         options.semantics = text.semantics;
         buildLayerPipeline(manager, options);
       });
