@@ -4,7 +4,8 @@
 //
 //   auto executable = graphc::Executable::load("out.so");
 //   auto model = graphc::Model::open(*executable, "checkpoint/");
-//   auto result = graphc::generate(*model, {"Once upon a time"}, {.maxNewTokens = 64});
+//   auto result = graphc::generateFromText(*model, {"Once upon a time"}, {.maxNewTokens = 64});
+//   std::cout << result->sequences[0].text;
 //
 // Objects here may be used by one thread at a time, except Executable and
 // Model: those are immutable, shared, and may be used by many threads.
@@ -82,7 +83,7 @@ struct Residency {
   std::string why;       ///< "tied to embedder.kernel", "rounded f32 to bf16".
 };
 
-/// An executable with its weights.
+/// An executable with its weights and, if its folder has one, its tokenizer.
 class Model {
 public:
   /// Opens the checkpoint in `folder` for `executable`: maps the files, checks
@@ -99,8 +100,16 @@ public:
   /// The ledger as a table with totals; ends with a newline.
   std::string residencyText() const;
 
+  /// The token ids of `text`, by default with the tokens that tokenizer.json puts
+  /// around a text (BOS). NotFound if the folder has none; it is read on first use.
+  absl::StatusOr<std::vector<int32_t>> encode(std::string_view text,
+                                              bool addSpecialTokens = true) const;
+  /// The text of `ids`, valid UTF-8, without special tokens.
+  absl::StatusOr<std::string> decode(std::span<const int32_t> ids) const;
+
 private:
   friend class Session;
+  friend class Generator;
   struct Parts;
   explicit Model(std::unique_ptr<const Parts> parts);
   std::unique_ptr<const Parts> parts;
@@ -173,5 +182,86 @@ private:
   explicit Session(std::unique_ptr<State> state);
   std::unique_ptr<State> state;
 };
+
+/// How the next token is chosen.
+struct SamplingOptions {
+  float temperature = 0; ///< 0 is greedy; else logits are divided by it.
+  int topK = 0;          ///< Only the topK greatest logits take part; 0 is all.
+  float topP = 1;        ///< Of those, the fewest whose probabilities reach topP.
+  uint64_t seed = 0;     ///< Of the random numbers; sequence i uses seed + i.
+};
+
+/// A new token, as it comes.
+struct StreamedToken {
+  int64_t sequence = 0;
+  int32_t id = 0;
+  std::string_view text; ///< What it makes certain: whole characters, often none.
+  bool isLast = false;   ///< Of its sequence.
+};
+
+struct GenerateOptions {
+  int64_t maxNewTokens = 128; ///< Of each sequence.
+  SamplingOptions sampling = {};
+  bool stopAtEos = true;
+  bool makeText = true; ///< If the folder has a tokenizer.
+  /// Called for each new token, sequences in order. False ends the generation.
+  std::function<bool(const StreamedToken &)> onToken = {};
+};
+
+struct Generation {
+  enum class Stop : uint8_t { Count, Eos, Capacity, Caller };
+  struct Sequence {
+    std::vector<int32_t> ids; ///< The new tokens, an EOS included.
+    std::string text;
+    Stop stop = Stop::Count;  ///< Why there are no more.
+  };
+  std::vector<Sequence> sequences;
+  int64_t promptTokens = 0, newTokens = 0; ///< Of all sequences.
+  int64_t decodedTokens = 0;               ///< New tokens but the first of each sequence.
+  double prefillSeconds = 0; ///< Until the first token of every sequence; callbacks apart.
+  double decodeSeconds = 0;  ///< For the decoded tokens.
+  std::string cacheDType;
+  uint64_t cacheBytes = 0;
+
+  /// Decoded tokens a second; of the prefill, if there are none.
+  double tokensPerSecond() const;
+  /// "64 tokens, 57.1 tok/s, cache bf16, 1048576 bytes".
+  std::string closingLine() const;
+};
+
+/// Generates in a session that goes on: each call continues the sequences where
+/// the last one left them.
+class Generator {
+public:
+  /// `session` must outlive the generator.
+  explicit Generator(Session &session) : session(session) {}
+
+  /// Appends prompts[i] to sequence i, then new tokens one by one until each
+  /// sequence has met its end. Prompts may be of any lengths, and fewer than the
+  /// session's sequences. Errors: those of Session::forward; InvalidArgument for
+  /// a prompt without tokens, sampling options out of range, or logits that are
+  /// NaN.
+  absl::StatusOr<Generation> generate(std::span<const std::vector<int32_t>> prompts,
+                                      const GenerateOptions &options);
+
+private:
+  class Run;
+  Session &session;
+  /// The last token of each sequence, which is not in the cache yet; -1: none.
+  std::vector<int32_t> pending;
+};
+
+/// Generates once, in a session made for it: a sequence for each prompt, and
+/// unless `session` says otherwise, capacity for the longest with its new tokens,
+/// up to the model's max_length.
+absl::StatusOr<Generation> generateFromIds(const std::shared_ptr<const Model> &model,
+                                           const std::vector<std::vector<int32_t>> &prompts,
+                                           const GenerateOptions &options,
+                                           SessionOptions session = {});
+/// The same from text; errors also as those of Model::encode.
+absl::StatusOr<Generation> generateFromText(const std::shared_ptr<const Model> &model,
+                                            const std::vector<std::string> &prompts,
+                                            const GenerateOptions &options,
+                                            const SessionOptions &session = {});
 
 } // namespace graphc

@@ -26,6 +26,28 @@ Model::open(std::shared_ptr<const Executable> executable, const std::string &fol
 const Executable &Model::executable() const { return *parts->executable; }
 const std::vector<Residency> &Model::residency() const { return parts->weights.residency(); }
 
+absl::StatusOr<const Tokenizer *> Model::Parts::tokenizer() const {
+  std::call_once(tokenizerRead, [&] { theTokenizer = Tokenizer::load(folder + "/tokenizer.json"); });
+  if (!theTokenizer.ok())
+    return theTokenizer.status();
+  return theTokenizer->get();
+}
+
+absl::StatusOr<std::vector<int32_t>> Model::encode(std::string_view text,
+                                                   bool addSpecialTokens) const {
+  absl::StatusOr<const Tokenizer *> tokenizer = parts->tokenizer();
+  if (!tokenizer.ok())
+    return tokenizer.status();
+  return (*tokenizer)->encode(text, addSpecialTokens);
+}
+
+absl::StatusOr<std::string> Model::decode(std::span<const int32_t> ids) const {
+  absl::StatusOr<const Tokenizer *> tokenizer = parts->tokenizer();
+  if (!tokenizer.ok())
+    return tokenizer.status();
+  return (*tokenizer)->decode(ids, /*skipSpecialTokens=*/true);
+}
+
 std::string Model::residencyText() const {
   constexpr std::string_view names[] = {"in place", "copied", "converted"};
   size_t width = 0;

@@ -2,6 +2,8 @@
 // random from the softmax at a temperature, cut to the most likely tokens.
 #pragma once
 
+#include "graphc/Runtime.h"
+
 #include <absl/status/statusor.h>
 #include <cstdint>
 #include <random>
@@ -9,13 +11,6 @@
 #include <vector>
 
 namespace graphc {
-
-struct SamplingOptions {
-  float temperature = 0; ///< 0 is greedy; else logits are divided by it.
-  int topK = 0;          ///< Only the topK greatest logits take part; 0 is all.
-  float topP = 1;        ///< Of those, the fewest whose probabilities reach topP.
-  uint64_t seed = 0;     ///< Of the random numbers.
-};
 
 /// Deterministic: the same options and logits give the same tokens on every
 /// machine. The generator is the standard's mt19937_64, the conversion to [0, 1)
