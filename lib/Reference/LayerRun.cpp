@@ -10,13 +10,16 @@ namespace graphc::reference {
 /// (1 GiB as doubles); larger models read theirs anew in each run.
 constexpr int64_t kLoadedElements = int64_t(1) << 27;
 
+/// The policy's compute type; f32 without one.
+static DType policyCompute(Operation *op) {
+  auto policied = dyn_cast<layer::PolicyLayer>(op);
+  layer::PolicyAttr policy = policied ? policied.getLayerPolicy() : layer::PolicyAttr();
+  return policy && policy.getCompute() ? layer::dtypeOf(policy.getCompute()).value_or(DType::F32) : DType::F32;
+}
+
 DType Run::computeType(Operation *op) const {
-  if (!castsAreExplicit()) {
-    layer::PolicyAttr policy;
-    if (auto policied = dyn_cast<layer::PolicyLayer>(op))
-      policy = policied.getLayerPolicy();
-    return policy && policy.getCompute() ? layer::dtypeOf(policy.getCompute()).value_or(DType::F32) : DType::F32;
-  }
+  if (!castsAreExplicit())
+    return policyCompute(op);
   for (Value operand : op->getOperands())
     if (layer::isFloatTensor(operand.getType()))
       return layer::dtypeOf(getElementTypeOrSelf(operand.getType())).value_or(DType::F32);
@@ -28,7 +31,8 @@ Rounding Run::rounding(Operation *op, unsigned result) const {
   if (auto policied = dyn_cast<layer::PolicyLayer>(op); policied && !castsAreExplicit())
     if (layer::PolicyAttr policy = policied.getLayerPolicy(); policy && policied.followsOutput(result))
       element = policy.getOutput() ? policy.getOutput() : policy.getCompute() ? policy.getCompute() : element;
-  const DType interior = state.options.semantics == Semantics::Axon ? computeType(op) : DType::F32;
+  // Axon's interior steps have no casts to show them: the policy tells at every stage.
+  const DType interior = state.options.semantics == Semantics::Axon ? policyCompute(op) : DType::F32;
   return {interior, layer::dtypeOf(element).value_or(DType::F32)};
 }
 
