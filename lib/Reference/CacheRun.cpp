@@ -100,7 +100,7 @@ absl::Status Run::attend(Operation *op, const Tensor &query, const Tensor &key, 
                          unsigned weightsResult) {
   if (query.shape.size() != 4 || key.shape.size() != 4 || value.shape.size() != 4 ||
       positions.shape != std::vector{query.dim(0), query.dim(2)} || key.dim(0) != query.dim(0) ||
-      query.dim(1) % key.dim(1) || key.dim(3) != query.dim(3) ||
+      key.dim(1) < 1 || query.dim(1) % key.dim(1) || key.dim(3) != query.dim(3) ||
       value.shape != std::vector{key.dim(0), key.dim(1), key.dim(2), value.dim(3)} ||
       keyPositions.shape != std::vector{key.dim(0), key.dim(2)})
     return layerError(op, "operands do not fit: query ", describe(query), ", key ", describe(key), ", value ",

@@ -5,7 +5,6 @@
 #include "Support/Npy.h"
 
 #include <cmath>
-#include <filesystem>
 
 using namespace graphc;
 using namespace graphc::reference;
@@ -124,20 +123,7 @@ TEST_P(Goldens, aPromptMayBeSplitAnywhere) {
   }
 }
 
-static std::vector<std::string> fixtures() {
-  std::vector<std::string> names;
-  for (const std::string family : {"llama", "gpt2"})
-    for (const auto &entry : std::filesystem::directory_iterator(std::string(GRAPHC_TEST_DIR) + "/models/" + family))
-      names.push_back(family + "/" + entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-INSTANTIATE_TEST_SUITE_P(Models, Goldens, testing::ValuesIn(fixtures()), [](const auto &info) {
-  std::string name = info.param;
-  std::replace(name.begin(), name.end(), '/', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Models, Goldens, testing::ValuesIn(fixtures()), fixtureTestName);
 
 TEST(GoldenTokens, demo) {
   const std::string folder = std::string(GRAPHC_TEST_DIR) + "/models/demo";

@@ -97,7 +97,7 @@ static void expectPipelineKeeps(const std::string &fixture, const Setting &setti
   expectSame(trace(requested, setting), trace(compiled, setting));
 }
 
-class LayerPipeline : public testing::TestWithParam<const char *> {};
+class LayerPipeline : public testing::TestWithParam<std::string> {};
 
 TEST_P(LayerPipeline, keepsMeaningUnderEveryPolicyAndPin) {
   for (const std::string compute : {"f32", "bf16", "f16"})
@@ -128,8 +128,7 @@ TEST_P(LayerPipeline, keepsMeaningUnderMixedPolicies) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, LayerPipeline,
-                         testing::Values("llama/mqa_bias_one_layer", "llama/longrope", "gpt2/gelu_inverse_layer"));
+INSTANTIATE_TEST_SUITE_P(Models, LayerPipeline, testing::ValuesIn(fixtures()), fixtureTestName);
 
 //===-- Seed mode (numerics T9) --------------------------------------------------===//
 

@@ -8,6 +8,8 @@
 
 #include "mlir/IR/MLIRContext.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <gtest/gtest.h>
 
 namespace graphc::reference {
@@ -47,5 +49,22 @@ private:
   std::optional<Checkpoint> checkpoint;
   std::optional<CheckpointParameters> parameters;
 };
+
+/// "llama/mha" and the like: every fixture of test/models.
+inline std::vector<std::string> fixtures() {
+  std::vector<std::string> names;
+  for (const std::string family : {"llama", "gpt2"})
+    for (const auto &entry : std::filesystem::directory_iterator(std::string(GRAPHC_TEST_DIR) + "/models/" + family))
+      names.push_back(family + "/" + entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// A fixture's name as GoogleTest wants it.
+inline std::string fixtureTestName(const testing::TestParamInfo<std::string> &info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '/', '_');
+  return name;
+}
 
 } // namespace graphc::reference
