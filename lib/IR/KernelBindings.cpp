@@ -44,7 +44,7 @@ static LogicalResult addSymbols(FunctionOpInterface function, DictionaryAttr bin
 }
 
 LogicalResult collectBindings(ModuleOp module) {
-  llvm::SetVector<Attribute> bindings;
+  llvm::SetVector<Attribute> bindings, traces;
   llvm::SetVector<StringRef> symbols;
   for (StringRef symbol : {"threads", "tokens", "batch", "rows", "capacity"})
     symbols.insert(symbol);
@@ -57,9 +57,11 @@ LogicalResult collectBindings(ModuleOp module) {
         return function.emitError("argument ") << i << " of a step function must have a '" << kBindingAttr << "' attribute";
       if (failed(addSymbols(function, binding, symbols)))
         return failure();
-      bindings.insert(bindingEntry(binding, function.getArgument(i).getType()));
+      const bool isTrace = binding.get("kind") == StringAttr::get(module.getContext(), "trace");
+      (isTrace ? traces : bindings).insert(bindingEntry(binding, function.getArgument(i).getType()));
     }
   }
+  bindings.insert(traces.begin(), traces.end()); // the runtime wants the hook last
   Builder builder(module.getContext());
   module->setAttr(kBindingsAttr, builder.getArrayAttr(bindings.getArrayRef()));
   module->setAttr(kSymbolsAttr, builder.getStrArrayAttr(symbols.getArrayRef()));

@@ -18,6 +18,8 @@ enum ExitCode : int {
 /// A command's arguments, without the program's and the command's names.
 using Arguments = std::span<const std::string_view>;
 
+int compileMain(Arguments arguments);
 int importMain(Arguments arguments);
+int runMain(Arguments arguments);
 
 } // namespace graphc

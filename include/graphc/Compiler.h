@@ -1,0 +1,119 @@
+// Compiling models: a checkpoint folder or a layer graph in, an executable, a
+// shared object or the text of any stage out. Plain C++; programs that include
+// this link libgraphc, and need neither MLIR's nor LLVM's headers.
+//
+//   graphc::CompileOptions options;
+//   options.policy = {"compute=bf16,output=f32"};
+//   options.pins = {"bf16"};
+//   auto compiled = graphc::compile("checkpoint/", options);
+//   auto executable = compiled->executable(); // graphc/Runtime.h goes on from here
+#pragma once
+
+#include "graphc/Runtime.h"
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace graphc {
+
+/// What a compilation ends with, in order of the flow.
+enum class Stage : uint8_t {
+  Layer,    ///< Text: layers with explicit casts, the cache fused and pinned.
+  Kernel,   ///< Text: fused kernels on memory.
+  Vector,   ///< Text: vector loops.
+  LLVM,     ///< Text: optimised LLVM IR.
+  Assembly, ///< Text: AT&T syntax.
+  Object,   ///< An ELF relocatable, which executable() runs.
+};
+/// The stage that `--emit` spells "layer", "kernel", "vector", "llvm", "asm" or
+/// "obj"; nothing for other text.
+std::optional<Stage> parseStage(std::string_view name);
+
+/// Who has to act on an error of the compiler.
+enum class ErrorKind : uint8_t {
+  Usage,    ///< InvalidArgument: an option is wrong.
+  Compile,  ///< The model cannot be read or compiled.
+  Contract, ///< Aborted or ResourceExhausted: a pin or the memory budget is broken.
+  Internal, ///< Internal: a fault of graphc.
+};
+ErrorKind errorKind(const absl::Status &status);
+
+/// MLIR's ways of looking inside; they write to standard error.
+struct InspectOptions {
+  bool printIrAfterAll = false;
+  std::string irTree;      ///< Folder for the IR after each pass, a file a pass.
+  bool timing = false;
+  bool statistics = false; ///< Of passes, why-nots included.
+  std::string reproducer;  ///< File for what reproduces an internal error; a handler for
+                           ///< crashing passes is installed meanwhile. Empty: none.
+};
+
+struct CompileOptions {
+  std::vector<std::string> policy;        ///< Rules, later ones win: "rms_norm:compute=f32".
+  std::string policySemantics = "graphc"; ///< Or "axon": results are rounded to compute first.
+  std::vector<std::string> pins;          ///< Rules, later ones win: "bf16", "k=bf16,v=f16".
+  std::vector<std::string> outputs;       ///< Outputs to keep; none: those that are not optional.
+  std::string target;                     ///< A name of targetNames(); empty: this machine's best.
+  bool allowEmulation = false;            ///< If this machine lacks the target's instructions,
+                                          ///< compile for the best target it has.
+  unsigned optimize = 3;                  ///< Level of LLVM's pipeline, 0 to 3.
+  bool trace = false;                     ///< A hook after each kernel, for comparisons.
+  SessionOptions session;                 ///< What memoryBudget is checked for.
+  uint64_t memoryBudget = 0;              ///< Bytes of a session, weights included; 0: no limit.
+  Stage stage = Stage::Object;
+  InspectOptions inspect;
+};
+
+/// Names of all targets, weakest first, and the best one that this machine runs.
+std::vector<std::string> targetNames();
+std::string nativeTargetName();
+
+/// The outcome of a compilation. Copies share it.
+class CompiledModel {
+public:
+  /// Text or bytes of the stage.
+  const std::string &output() const;
+  /// Warnings and remarks, a line each; empty if there were none.
+  const std::string &notes() const;
+  /// Policy, cache, kernels, casts and weights in a few lines; from Stage::Kernel on.
+  const std::string &summary() const;
+  /// What the runtime must know; from Stage::Kernel on.
+  const Program &program() const;
+  /// The memory that a session needs: a table. From Stage::Kernel on;
+  /// InvalidArgument if the options are beyond the model.
+  absl::StatusOr<std::string> planText(const SessionOptions &session) const;
+
+  /// The code, linked into this process. After Stage::Object only. FailedPrecondition
+  /// if this machine lacks instructions of the target.
+  absl::StatusOr<std::shared_ptr<const Executable>> executable() const;
+  /// Writes a shared object to `path`, and its C header beside it, with the
+  /// ending .h for .so. After Stage::Object only. Each file is written whole or
+  /// not at all. NotFound, with the remedy, if there is no linker.
+  absl::Status writeSharedObject(const std::string &path) const;
+  /// The bytes of that shared object, and the text of its header.
+  absl::StatusOr<std::string> sharedObject(const std::string &name) const;
+  std::string header(const std::string &name) const;
+
+private:
+  friend class Compilation;
+  struct State;
+  explicit CompiledModel(std::shared_ptr<const State> state) : state(std::move(state)) {}
+  std::shared_ptr<const State> state;
+};
+
+/// Compiles the model at `path`: a checkpoint folder, or a file with a layer
+/// graph, text or bytecode. The message of an error holds all diagnostics, a line
+/// each, with their places; errorKind tells whose they are.
+absl::StatusOr<CompiledModel> compile(const std::string &path, const CompileOptions &options = {});
+/// Compiles the layer graph in `text`; `name` stands for it in messages.
+absl::StatusOr<CompiledModel> compileText(std::string_view text, const std::string &name,
+                                          const CompileOptions &options = {});
+
+} // namespace graphc

@@ -1,0 +1,257 @@
+// The flow: source, layer passes, kernel passes, emission, LLVM. Each stage is
+// one pass manager, so that its failures are known for what they are: up to the
+// kernels the model may be at fault, below them only graphc.
+#include "graphc/Compiler.h"
+
+#include "Codegen/NativeModule.h"
+#include "Compiler/Manifest.h"
+#include "Compiler/Source.h"
+#include "Compiler/State.h"
+#include "Runtime/Code.h"
+#include "Support/Message.h"
+#include "Support/MemoryPlan.h"
+#include "Support/Pin.h"
+#include "Support/Policy.h"
+#include "Support/Target.h"
+#include "graphc/IR/Kernel.h"
+#include "graphc/IR/Layer.h"
+#include "passes/cpu/Passes.h"
+#include "passes/kernel/Passes.h"
+#include "passes/layer/Passes.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Support/Timing.h"
+
+using namespace mlir;
+
+namespace graphc {
+
+/// One run of the flow.
+class Compilation {
+public:
+  explicit Compilation(const CompileOptions &options);
+
+  using Load = llvm::function_ref<absl::StatusOr<OwningOpRef<ModuleOp>>()>;
+  absl::StatusOr<CompiledModel> compile(Load load);
+
+  CompilerContext context;
+  DiagnosticText diagnostics{&context};
+
+private:
+  absl::Status checkOptions();
+  absl::Status checkTarget();
+  absl::Status runStages();
+  absl::Status runPasses(llvm::StringRef phase, llvm::function_ref<void(OpPassManager &)> build, absl::StatusCode failure);
+  absl::Status makeProgram();
+  absl::Status generateCode();
+  void countCasts();
+  void countKernels();
+  bool endsAt(Stage stage);
+
+  const CompileOptions &options;
+  const Target *target = nullptr;
+  DefaultTimingManager timing;
+  TimingScope timer;
+  OwningOpRef<ModuleOp> module;
+  Counts counts;
+  std::shared_ptr<CompiledModel::State> result = std::make_shared<CompiledModel::State>();
+};
+
+Compilation::Compilation(const CompileOptions &options) : options(options) {
+  context.printOpOnDiagnostic(false);
+  timing.setEnabled(options.inspect.timing);
+  timer = timing.getRootScope();
+}
+
+absl::Status Compilation::checkTarget() {
+  target = options.target.empty() ? &nativeTarget() : findTarget(options.target);
+  if (!target)
+    return invalidArgument("target must be one of ", join(targetNames()), ", got '", options.target, "'");
+  if (options.allowEmulation && !missingFeatures(*target).empty())
+    target = &nativeTarget();
+  return absl::OkStatus();
+}
+
+absl::Status Compilation::checkOptions() {
+  for (const std::string &rule : options.policy)
+    if (absl::StatusOr<PolicyRule> parsed = parsePolicyRule(rule); !parsed.ok())
+      return parsed.status();
+  for (const std::string &rule : options.pins)
+    if (absl::StatusOr<PinRule> parsed = parsePinRule(rule); !parsed.ok())
+      return parsed.status();
+  if (options.policySemantics != "graphc" && options.policySemantics != "axon")
+    return invalidArgument("policy semantics must be graphc or axon, got '", options.policySemantics, "'");
+  if (options.optimize > 3)
+    return invalidArgument("optimisation level must be from 0 to 3, got ", options.optimize);
+  return checkTarget();
+}
+
+absl::StatusOr<CompiledModel> Compilation::compile(Load load) {
+  if (absl::Status status = checkOptions(); !status.ok())
+    return status;
+  absl::StatusOr<OwningOpRef<ModuleOp>> loaded = load();
+  if (!loaded.ok())
+    return loaded.status();
+  module = *std::move(loaded);
+  result->stage = options.stage;
+  if (absl::Status status = runStages(); !status.ok())
+    return status;
+  result->notes = diagnostics.notes();
+  return CompiledModel(std::move(result));
+}
+
+/// Runs the passes of one phase. Their errors become a status of `failure`.
+absl::Status Compilation::runPasses(llvm::StringRef phase, llvm::function_ref<void(OpPassManager &)> build,
+                                    absl::StatusCode failure) {
+  TimingScope scope = timer.nest(phase);
+  PassManager manager(&context);
+  manager.enableTiming(scope);
+  if (options.inspect.statistics)
+    manager.enableStatistics();
+  auto always = [](Pass *, Operation *) { return true; };
+  if (options.inspect.printIrAfterAll)
+    manager.enableIRPrinting(nullptr, always, /*printModuleScope=*/false, /*printAfterOnlyOnChange=*/true);
+  if (!options.inspect.irTree.empty())
+    manager.enableIRPrintingToFileTree(nullptr, always, /*printModuleScope=*/true, /*printAfterOnlyOnChange=*/true,
+                                       /*printAfterOnlyOnFailure=*/false, options.inspect.irTree + "/" + phase.str());
+  const bool internal = failure == absl::StatusCode::kInternal;
+  if (internal && !options.inspect.reproducer.empty())
+    manager.enableCrashReproducerGeneration(options.inspect.reproducer);
+  build(manager);
+  if (succeeded(manager.run(*module)))
+    return absl::OkStatus();
+  std::string errors = diagnostics.takeErrors();
+  if (errors.find("error: contract: ") != errors.npos)
+    failure = absl::StatusCode::kAborted;
+  return absl::Status(failure, errors.empty() ? concat(std::string_view(phase), " passes failed") : errors);
+}
+
+/// Keeps the module's text if the compilation ends here.
+bool Compilation::endsAt(Stage stage) {
+  if (options.stage != stage)
+    return false;
+  llvm::raw_string_ostream stream(result->output);
+  module->print(stream);
+  stream << "\n";
+  return true;
+}
+
+absl::Status Compilation::runStages() {
+  constexpr absl::StatusCode ofModel = absl::StatusCode::kFailedPrecondition, internal = absl::StatusCode::kInternal;
+  layer::LayerPipelineOptions layers;
+  layers.policy = options.policy;
+  layers.pins = options.pins;
+  layers.outputs = options.outputs;
+  layers.semantics = options.policySemantics;
+  auto buildLayers = [&](OpPassManager &manager) { layer::buildLayerPipeline(manager, layers); };
+  if (absl::Status status = runPasses("layer", buildLayers, ofModel); !status.ok())
+    return status;
+  countCasts();
+  if (endsAt(Stage::Layer))
+    return absl::OkStatus();
+
+  auto buildKernels = [&](OpPassManager &manager) { kernel::buildKernelPipeline(manager, options.trace); };
+  if (absl::Status status = runPasses("kernel", buildKernels, ofModel); !status.ok())
+    return status;
+  countKernels();
+  if (absl::Status status = makeProgram(); !status.ok())
+    return status;
+  if (endsAt(Stage::Kernel))
+    return absl::OkStatus();
+
+  auto emit = [&](OpPassManager &manager) { cpu::buildCpuPipeline(manager, {std::string(target->name)}); };
+  if (absl::Status status = runPasses("cpu", emit, internal); !status.ok())
+    return status;
+  if (endsAt(Stage::Vector))
+    return absl::OkStatus();
+
+  auto lower = [&](OpPassManager &manager) { cpu::buildLowerToLLVMPipeline(manager, *target); };
+  if (absl::Status status = runPasses("lowering", lower, internal); !status.ok())
+    return status;
+  return generateCode();
+}
+
+absl::Status Compilation::makeProgram() {
+  if (failed(kernel::collectBindings(*module)))
+    return absl::InternalError(diagnostics.takeErrors());
+  absl::StatusOr<Program> program = readProgram(*module);
+  if (!program.ok())
+    return absl::FailedPreconditionError(program.status().message());
+  program->policy = join(options.policy, "; ");
+  program->pin = join(options.pins, "; ");
+  program->targetName = target->name;
+  program->features.assign(target->required.begin(), target->required.end());
+  if (absl::Status status = checkProgram(*program); !status.ok())
+    return absl::FailedPreconditionError(status.message());
+  result->program = *std::move(program);
+  result->summary = summarize(result->program, counts);
+  if (!options.memoryBudget)
+    return absl::OkStatus();
+  return checkBudget(result->program, planRequest(options.session), options.memoryBudget);
+}
+
+absl::Status Compilation::generateCode() {
+  TimingScope scope = timer.nest("code");
+  auto native = NativeModule::translate(*module, *target, programText(result->program));
+  if (!native.ok())
+    return absl::InternalError(concat(native.status().message(), "\n", diagnostics.takeErrors()));
+  {
+    TimingScope optimizing = scope.nest("optimize");
+    (*native)->optimize(options.optimize);
+  }
+  TimingScope emitting = scope.nest("emit");
+  if (options.stage == Stage::LLVM) {
+    result->output = (*native)->llvmText();
+    return absl::OkStatus();
+  }
+  if (options.stage == Stage::Assembly) {
+    result->output = (*native)->assembly();
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::string> object = (*native)->object();
+  if (!object.ok())
+    return object.status();
+  result->output = *std::move(object);
+  return absl::OkStatus();
+}
+
+void Compilation::countCasts() {
+  module->walk([&](layer::CastOp cast) {
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    stream << getElementTypeOrSelf(cast.getX().getType()) << " to " << getElementTypeOrSelf(cast.getY().getType());
+    if (ArrayAttr reasons = cast.getBecause().value_or(ArrayAttr()))
+      llvm::interleaveComma(reasons.getAsValueRange<StringAttr>(), stream << ": ");
+    counts.casts.push_back(std::move(text));
+  });
+}
+
+static bool isKernel(Operation *op) {
+  return isa_and_nonnull<kernel::KernelDialect>(op->getDialect()) && op->hasAttr("layers");
+}
+
+void Compilation::countKernels() {
+  module->walk([&](Operation *op) { counts.distinct += isKernel(op); });
+  auto prefill = module->lookupSymbol<func::FuncOp>(kPrefillSymbol);
+  if (!prefill)
+    return;
+  prefill.walk([&](Operation *op) {
+    counts.kernels += isKernel(op);
+    if (auto call = dyn_cast<func::CallOp>(op))
+      if (auto callee = module->lookupSymbol<func::FuncOp>(call.getCallee()))
+        callee.walk([&](Operation *inner) { counts.kernels += isKernel(inner); });
+  });
+}
+
+absl::StatusOr<CompiledModel> compile(const std::string &path, const CompileOptions &options) {
+  Compilation compilation(options);
+  return compilation.compile([&] { return loadModel(compilation.context, compilation.diagnostics, path); });
+}
+
+absl::StatusOr<CompiledModel> compileText(std::string_view text, const std::string &name, const CompileOptions &options) {
+  Compilation compilation(options);
+  return compilation.compile([&] { return parseModel(compilation.context, compilation.diagnostics, text, name); });
+}
+
+} // namespace graphc

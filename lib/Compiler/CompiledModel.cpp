@@ -1,0 +1,90 @@
+// What can be done with a compilation's outcome.
+#include "Codegen/Jit.h"
+#include "Codegen/SharedObject.h"
+#include "Compiler/State.h"
+#include "Runtime/Code.h"
+#include "Support/File.h"
+#include "Support/MemoryPlan.h"
+#include "Support/Message.h"
+#include "Support/Target.h"
+
+#include <filesystem>
+
+namespace graphc {
+
+std::optional<Stage> parseStage(std::string_view name) {
+  constexpr std::string_view names[] = {"layer", "kernel", "vector", "llvm", "asm", "obj"};
+  for (size_t i = 0; i < std::size(names); ++i)
+    if (names[i] == name)
+      return Stage(i);
+  return std::nullopt;
+}
+
+ErrorKind errorKind(const absl::Status &status) {
+  switch (status.code()) {
+  case absl::StatusCode::kInvalidArgument: return ErrorKind::Usage;
+  case absl::StatusCode::kAborted:
+  case absl::StatusCode::kResourceExhausted: return ErrorKind::Contract;
+  case absl::StatusCode::kInternal: return ErrorKind::Internal;
+  default: return ErrorKind::Compile;
+  }
+}
+
+std::vector<std::string> targetNames() {
+  std::vector<std::string> names;
+  for (const Target &target : targets())
+    names.emplace_back(target.name);
+  return names;
+}
+
+std::string nativeTargetName() { return std::string(nativeTarget().name); }
+
+const std::string &CompiledModel::output() const { return state->output; }
+const std::string &CompiledModel::notes() const { return state->notes; }
+const std::string &CompiledModel::summary() const { return state->summary; }
+const Program &CompiledModel::program() const { return state->program; }
+
+static absl::Status needsObject(Stage stage) {
+  return stage == Stage::Object ? absl::OkStatus()
+                                : absl::FailedPreconditionError("model must be compiled up to Stage::Object");
+}
+
+absl::StatusOr<std::shared_ptr<const Executable>> CompiledModel::executable() const {
+  if (absl::Status status = needsObject(state->stage); !status.ok())
+    return status;
+  absl::StatusOr<LinkedProgram> linked = linkInProcess(state->output);
+  if (!linked.ok())
+    return linked.status();
+  return Executable::create(state->program, linked->prefill, linked->decode, std::move(linked->code));
+}
+
+absl::StatusOr<std::string> CompiledModel::planText(const SessionOptions &session) const {
+  absl::StatusOr<MemoryPlan> plan = planMemory(state->program, planRequest(session));
+  if (!plan.ok())
+    return plan.status();
+  return plan->text();
+}
+
+absl::StatusOr<std::string> CompiledModel::sharedObject(const std::string &name) const {
+  if (absl::Status status = needsObject(state->stage); !status.ok())
+    return status;
+  return linkSharedObject(state->output, name);
+}
+
+std::string CompiledModel::header(const std::string &name) const { return headerText(state->program, name); }
+
+absl::Status CompiledModel::writeSharedObject(const std::string &path) const {
+  const std::filesystem::path file(path);
+  absl::StatusOr<std::string> bytes = sharedObject(file.filename());
+  if (!bytes.ok())
+    return bytes.status();
+  std::filesystem::path headerPath = file;
+  headerPath.replace_extension(".h");
+  if (headerPath == file)
+    return invalidArgument("shared object must not be called '", path, "', the name of its header");
+  if (absl::Status status = writeFileAtomically(path, {*bytes}); !status.ok())
+    return status;
+  return writeFileAtomically(headerPath, {header(file.filename())});
+}
+
+} // namespace graphc

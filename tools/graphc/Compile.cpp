@@ -1,0 +1,111 @@
+// graphc MODEL: a model in; a summary, the text of a stage, an object or a shared
+// object out.
+#include "Commands.h"
+#include "CompileFlags.h"
+
+#include "Support/Message.h"
+
+#include <chrono>
+#include <cstdio>
+
+using namespace graphc;
+
+static constexpr std::string_view kAbout =
+    "Compiles a model to native code. MODEL is a layer graph (.ir, text or bytecode), a checkpoint folder, or '-'\n"
+    "for a graph on standard input. Without -o, --emit and --plan it prints what was compiled.\n"
+    "\n"
+    "  graphc import checkpoint/ -o model.ir\n"
+    "  graphc model.ir --policy compute=bf16,output=f32 --pin-cache=bf16\n"
+    "  graphc model.ir --policy compute=bf16,output=f32 --pin-cache=bf16 -o model.so\n"
+    "  graphc model.ir --policy compute=bf16 --policy 'rms_norm:compute=f32' --emit=layer\n"
+    "  graphc run model.so --prompt 'Once upon a time'";
+
+namespace {
+struct CompileCommand {
+  std::string model, emit, output;
+  bool plan = false;
+  CompileFlags flags;
+
+  int run(Arguments arguments);
+  absl::Status chooseStage();
+  absl::Status finish(const CompiledModel &compiled, double seconds);
+  bool isShared() const { return emit == "so"; }
+};
+} // namespace
+
+/// The stage that an output's name asks for, unless --emit says it.
+static std::string emitOf(const std::string &output) {
+  for (auto [ending, emit] : {std::pair(".o", "obj"), std::pair(".s", "asm"), std::pair(".ll", "llvm")})
+    if (output.ends_with(ending))
+      return emit;
+  return "so";
+}
+
+absl::Status CompileCommand::chooseStage() {
+  if (emit.empty() && !output.empty())
+    emit = emitOf(output);
+  if (plan && (!emit.empty() || !output.empty()))
+    return invalidArgument("option '--plan' takes neither -o nor --emit");
+  if ((emit == "so" || emit == "obj") && output.empty())
+    return invalidArgument("option '--emit=", emit, "' needs -o FILE, or -o - for standard output");
+  flags.compile.stage = plan ? Stage::Kernel : emit.empty() || isShared() ? Stage::Object : *parseStage(emit);
+  return absl::OkStatus();
+}
+
+absl::Status CompileCommand::finish(const CompiledModel &compiled, double seconds) {
+  if (plan) {
+    absl::StatusOr<std::string> text = compiled.planText(flags.compile.session);
+    return text.ok() ? writeOutput("-", *text) : text.status();
+  }
+  if (emit.empty())
+    return writeOutput("-", concat(compiled.summary(), "compiled in ", int64_t(seconds * 1000 + 0.5), " ms\n"));
+  if (!isShared())
+    return writeOutput(output.empty() ? "-" : output, compiled.output());
+  if (output != "-")
+    return compiled.writeSharedObject(output);
+  absl::StatusOr<std::string> bytes = compiled.sharedObject("model.so");
+  return bytes.ok() ? writeOutput("-", *bytes) : bytes.status();
+}
+
+int CompileCommand::run(Arguments arguments) {
+  CompileOptions &compile = flags.compile;
+  Options options("graphc", kAbout);
+  options.argument("MODEL", model, ".ir file, checkpoint folder, or '-'");
+  flags.addModelOptions(options);
+  options.custom("--emit", "STAGE",
+                 [this](std::string_view text) -> absl::Status {
+                   if (text != "so" && !parseStage(text))
+                     return invalidArgument("must be layer, kernel, vector, llvm, asm, obj or so, got '", text, "'");
+                   return emit = text, absl::OkStatus();
+                 },
+                 "what to write: layer, kernel, vector, llvm, asm, obj or so\n(default with -o: by its ending; so)");
+  options.text("-o --output", "FILE", output, "where it goes; a shared object's C header goes beside it");
+  options.flag("--plan", plan, "prints the memory that a session needs, to the byte");
+  options.custom("--memory-budget", "BYTES",
+                 [&](std::string_view text) -> absl::Status {
+                   absl::StatusOr<uint64_t> bytes = parseBytes(text);
+                   return bytes.ok() ? (compile.memoryBudget = *bytes, absl::OkStatus()) : bytes.status();
+                 },
+                 "fails with code 3 if a session needs more; K, M, G, T are\npowers of 1024");
+  options.integer("--batch", "N", 1, compile.session.batch, "sequences of the session planned for (default 1)");
+  options.integer("--session-length", "N", 1, compile.session.capacity, "tokens a sequence of it (default: the model's most, at\nmost 4096)");
+  options.integer("-t --threads", "N", 1, compile.session.threads, "threads of it (default: all cores)");
+  flags.addTargetOptions(options);
+  if (std::optional<int> code = options.parse(arguments))
+    return *code;
+  flags.finish();
+  if (absl::Status status = chooseStage(); !status.ok())
+    return report("graphc", status);
+
+  const auto start = std::chrono::steady_clock::now();
+  absl::StatusOr<CompiledModel> compiled = compileArgument(model, compile);
+  if (!compiled.ok())
+    return report("graphc", compiled.status(), compile.inspect.reproducer);
+  printNotes(*compiled);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (absl::Status status = finish(*compiled, seconds); !status.ok())
+    return report("graphc", status, compile.inspect.reproducer);
+  return kSuccess;
+}
+
+int graphc::compileMain(Arguments arguments) { return CompileCommand().run(arguments); }

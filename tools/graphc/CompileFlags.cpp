@@ -1,0 +1,145 @@
+#include "CompileFlags.h"
+
+#include "Support/File.h"
+#include "Support/Message.h"
+#include "Support/Policy.h"
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <unistd.h>
+
+namespace graphc {
+
+void CompileFlags::addModelOptions(Options &options) {
+  auto rule = [this](std::vector<std::string> &rules, std::string prefix) {
+    return [this, &rules, prefix](std::string_view text) {
+      used = true;
+      return rules.push_back(prefix + std::string(text)), absl::OkStatus();
+    };
+  };
+  options.custom("--policy", "RULE", rule(compile.policy, ""),
+                 "what is computed in which dtype: [SELECTOR:]KEY=DTYPE,..\n"
+                 "KEY is params, compute or output; DTYPE f32, f16 or bf16;\n"
+                 "SELECTOR a kind or a name: rms_norm, layers.0-3.*\n"
+                 "may be repeated, later rules win");
+  options.custom("--policy-semantics", "NAME",
+                 [this](std::string_view text) { return used = true, compile.policySemantics = text, absl::OkStatus(); },
+                 "graphc: results are rounded once, to output;\naxon: to compute, then to output");
+  options.custom("--pin-cache", "RULE", rule(compile.pins, ""),
+                 "dtype of the key/value cache: DTYPE, k=DTYPE,v=DTYPE,\nor auto (the attention's compute dtype), for all slots\n"
+                 "or SELECTOR:..; may be repeated, later rules win");
+  options.custom("-ctk", "DTYPE", rule(compile.pins, "k="), "the same as --pin-cache k=DTYPE");
+  options.custom("-ctv", "DTYPE", rule(compile.pins, "v="), "the same as --pin-cache v=DTYPE");
+  options.custom("--outputs", "LIST", [this](std::string_view text) { return used = true, outputs = text, absl::OkStatus(); },
+                 "outputs to keep: logits,hidden_states");
+}
+
+void CompileFlags::addTargetOptions(Options &options) {
+  options.custom("--target", "NAME", [this](std::string_view text) { return used = true, compile.target = text, absl::OkStatus(); },
+                 concat(join(targetNames()), "\n(default: the best that this machine runs)"));
+  options.custom("--allow-emulation", "", [this](std::string_view) { return used = compile.allowEmulation = true, absl::OkStatus(); },
+                 "if this machine lacks the target's instructions,\ncompile for those it has");
+  options.custom("--optimize", "LEVEL",
+                 [this](std::string_view text) -> absl::Status {
+                   if (text.size() != 1 || text[0] < '0' || text[0] > '3')
+                     return invalidArgument("must be 0, 1, 2 or 3, got '", text, "'");
+                   return used = true, compile.optimize = text[0] - '0', absl::OkStatus();
+                 },
+                 "level of LLVM's pipeline, 0 to 3 (default 3)");
+  InspectOptions &inspect = compile.inspect;
+  options.flag("--mlir-print-ir-after-all", inspect.printIrAfterAll, "prints the IR after each pass to standard error");
+  options.text("--mlir-print-ir-tree-dir", "DIR", inspect.irTree, "writes the IR after each pass to files in DIR");
+  options.flag("--mlir-timing", inspect.timing, "prints the time of each pass to standard error");
+  options.flag("--mlir-pass-statistics", inspect.statistics, "prints what passes did, and why they did not");
+  options.text("--reproducer", "FILE", inspect.reproducer, "where an internal error leaves what reproduces it\n(default: a new file in the temporary folder)");
+}
+
+void CompileFlags::finish() {
+  compile.outputs = splitList(outputs);
+  std::error_code error;
+  if (compile.inspect.reproducer.empty())
+    compile.inspect.reproducer =
+        (std::filesystem::temp_directory_path(error) / concat("graphc-reproducer-", ::getpid(), ".mlir")).string();
+}
+
+int report(std::string_view command, const absl::Status &status, const std::string &reproducer) {
+  std::string text = concat(command, ": error: ", status.message(), "\n");
+  const ErrorKind kind = errorKind(status);
+  std::error_code error;
+  if (kind == ErrorKind::Internal) {
+    text += "this is a fault of graphc";
+    if (!reproducer.empty() && std::filesystem::exists(reproducer, error))
+      text += concat("; '", reproducer, "' reproduces it with 'graphc-opt --run-reproducer'");
+    text += "\n";
+  } else if (kind == ErrorKind::Usage) {
+    text += concat("see '", command, " --help'\n");
+  }
+  std::fputs(text.c_str(), stderr);
+  switch (kind) {
+  case ErrorKind::Usage: return kUsageError;
+  case ErrorKind::Contract: return kBrokenContract;
+  case ErrorKind::Internal: return kInternalError;
+  case ErrorKind::Compile: break;
+  }
+  return kFailure;
+}
+
+void printNotes(const CompiledModel &model) { std::fputs(model.notes().c_str(), stderr); }
+
+absl::StatusOr<CompiledModel> compileArgument(const std::string &path, const CompileOptions &options) {
+  if (path != "-")
+    return compile(path, options);
+  absl::StatusOr<std::string> text = readStandardInput();
+  if (!text.ok())
+    return text.status();
+  return compileText(*text, "<stdin>", options);
+}
+
+absl::StatusOr<uint64_t> parseBytes(std::string_view text) {
+  const std::string number(text);
+  char *end = nullptr;
+  double value = number.empty() || !std::isdigit(static_cast<unsigned char>(number[0])) ? -1 : std::strtod(number.c_str(), &end);
+  if (end && *end)
+    for (char unit : std::string_view("KMGT")) {
+      value *= 1024;
+      if (*end == unit && (!end[1] || std::string_view(end + 1) == "B" || std::string_view(end + 1) == "iB")) {
+        end = nullptr;
+        break;
+      }
+    }
+  if (!(value >= 0) || value > 1e18 || (end && *end))
+    return invalidArgument("must be a number of bytes such as 512M or 1.5G, got '", text, "'");
+  return uint64_t(value);
+}
+
+std::vector<std::string> splitList(std::string_view text) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    const size_t comma = std::min(text.find(','), text.size());
+    if (std::string_view part = trimBlanks(text.substr(0, comma)); !part.empty())
+      parts.emplace_back(part);
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return parts;
+}
+
+absl::StatusOr<std::string> readStandardInput() {
+  std::string text;
+  char block[1 << 16];
+  while (size_t size = std::fread(block, 1, sizeof block, stdin))
+    text.append(block, size);
+  if (std::ferror(stdin))
+    return absl::UnavailableError("standard input cannot be read");
+  return text;
+}
+
+absl::Status writeOutput(const std::string &path, std::string_view bytes) {
+  if (path != "-")
+    return writeFileAtomically(path, {bytes});
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size() || std::fflush(stdout) != 0)
+    return absl::UnavailableError("standard output cannot be written");
+  return absl::OkStatus();
+}
+
+} // namespace graphc

@@ -1,0 +1,45 @@
+// The options that compile, run and eval share: what a model is made into.
+#pragma once
+
+#include "Options.h"
+
+#include "graphc/Compiler.h"
+
+namespace graphc {
+
+struct CompileFlags {
+  CompileOptions compile;
+  std::string outputs; ///< The list of --outputs, split by finish().
+
+  /// Policy, pin and outputs.
+  void addModelOptions(Options &options);
+  /// Target, optimisation and MLIR's inspection.
+  void addTargetOptions(Options &options);
+  /// To be called after parsing.
+  void finish();
+  /// True if an option was given that only makes sense for a model not compiled yet.
+  bool any() const { return used; }
+
+private:
+  bool used = false;
+};
+
+/// Prints "graphc run: error: .." to standard error, and where a reproducer lies
+/// if there is one. Returns the exit code of the status' kind.
+int report(std::string_view command, const absl::Status &status, const std::string &reproducer = {});
+/// Prints warnings and remarks of a compilation to standard error.
+void printNotes(const CompiledModel &model);
+
+/// Compiles the model at `path`; "-" is standard input.
+absl::StatusOr<CompiledModel> compileArgument(const std::string &path, const CompileOptions &options);
+
+/// A number of bytes: "512", "64K", "1.5G" (units of 1024).
+absl::StatusOr<uint64_t> parseBytes(std::string_view text);
+/// The parts of `text` between commas, blanks around them dropped.
+std::vector<std::string> splitList(std::string_view text);
+/// All of standard input.
+absl::StatusOr<std::string> readStandardInput();
+/// Writes to `path` atomically, or to standard output if it is "-".
+absl::Status writeOutput(const std::string &path, std::string_view bytes);
+
+} // namespace graphc

@@ -1,0 +1,178 @@
+#include "GenerationFlags.h"
+
+#include "CompileFlags.h"
+#include "Support/File.h"
+#include "Support/Message.h"
+#include "Support/Npy.h"
+
+#include <charconv>
+#include <condition_variable>
+#include <cstring>
+#include <filesystem>
+#include <mutex>
+#include <thread>
+#include <unistd.h>
+
+namespace graphc {
+
+/// Ids between commas and blanks; at least one.
+static absl::StatusOr<std::vector<int32_t>> parseIds(std::string_view text) {
+  std::vector<int32_t> ids;
+  for (size_t at = 0; at < text.size();) {
+    if (std::string_view(", \t\r").find(text[at]) != std::string_view::npos) {
+      ++at;
+      continue;
+    }
+    int32_t id = 0;
+    const auto [end, error] = std::from_chars(text.data() + at, text.data() + text.size(), id);
+    const size_t next = end - text.data();
+    if (error != std::errc() || id < 0 || (next < text.size() && std::string_view(", \t\r").find(text[next]) == std::string_view::npos))
+      return invalidArgument("must be token ids from 0 up, separated by commas, got '", text.substr(0, 80), "'");
+    ids.push_back(id);
+    at = next;
+  }
+  if (ids.empty())
+    return invalidArgument("must have at least one token id, got none");
+  return ids;
+}
+
+void GenerationFlags::add(Options &options) {
+  options.list("-p --prompt", "TEXT", texts, "text to go on from; several make a batch");
+  options.custom("--tokens", "IDS",
+                 [this](std::string_view text) {
+                   absl::StatusOr<std::vector<int32_t>> ids = parseIds(text);
+                   return ids.ok() ? (tokens.push_back(*std::move(ids)), absl::OkStatus()) : ids.status();
+                 },
+                 "token ids instead of text: 1,2,3; several uses make a batch\nof unequal lengths");
+  options.text("--tokens-file", "FILE", tokensFile, "token ids of a sequence a line");
+  options.integer("-n --max-new-tokens", "N", 0, newTokens, "new tokens of each sequence (default 128)");
+  options.text("--weights", "DIR", weights, "folder of the safetensors files and tokenizer.json\n(default: the folder that MODEL is or lies in)");
+  options.flag("--print-tokens", printTokens, "prints new token ids, a line for each sequence, not text");
+  options.flag("--ignore-eos", ignoreEos, "goes on after an end-of-text token");
+  auto number = [](float &variable, double least, double most) {
+    return [&variable, least, most](std::string_view text) -> absl::Status {
+      double value = 0;
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+      if (error != std::errc() || end != text.data() + text.size() || !(value >= least && value <= most))
+        return invalidArgument("must be a number from ", least, " to ", most, ", got '", text, "'");
+      return variable = float(value), absl::OkStatus();
+    };
+  };
+  options.custom("--temperature", "T", number(sampling.temperature, 0, 1000), "0, the default, takes the likeliest token; above, the\nnext token is drawn");
+  options.custom("--top-k", "K",
+                 [this](std::string_view text) -> absl::Status {
+                   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), sampling.topK);
+                   return error == std::errc() && end == text.data() + text.size() && sampling.topK >= 0
+                              ? absl::OkStatus() : invalidArgument("must be an integer of at least 0, got '", text, "'");
+                 },
+                 "draws among the K likeliest only; 0, the default: among all");
+  options.custom("--top-p", "P", number(sampling.topP, 0, 1), "draws among the fewest likeliest whose sum is P (default 1)");
+  options.custom("--seed", "S",
+                 [this](std::string_view text) -> absl::Status {
+                   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), sampling.seed);
+                   return error == std::errc() && end == text.data() + text.size()
+                              ? absl::OkStatus() : invalidArgument("must be an integer of at least 0, got '", text, "'");
+                 },
+                 "of the random numbers (default 0); sequence i uses S + i");
+  options.integer("-t --threads", "N", 1, threads, "threads (default: all cores)");
+  options.integer("--session-length", "N", 1, sessionLength, "most tokens of a sequence; ropes of type dynamic and longrope\ndepend on it (default: prompt and new tokens)");
+  options.text("--logits-out", "FILE.npy", logitsOut, "writes the prompts' logits, f32 (batch, prompt tokens, vocab)");
+  options.text("--hidden-states-out", "FILE.npy", hiddenStatesOut,
+               "writes the prompts' hidden states, f32\n(layers + 1, batch, prompt tokens, hidden)");
+}
+
+absl::StatusOr<std::vector<std::vector<int32_t>>> GenerationFlags::prompts(const Encode &encode) const {
+  if (!texts.empty() + !tokens.empty() + !tokensFile.empty() != 1)
+    return invalidArgument("expected one of --prompt, --tokens and --tokens-file, got ",
+                           texts.empty() && tokens.empty() && tokensFile.empty() ? "none" : "several");
+  std::vector<std::vector<int32_t>> result = tokens;
+  for (const std::string &text : texts) {
+    absl::StatusOr<std::vector<int32_t>> ids = encode(text);
+    if (!ids.ok())
+      return ids.status();
+    if (ids->empty())
+      return invalidArgument("option '--prompt' must have at least one token, got '", text, "'");
+    result.push_back(*std::move(ids));
+  }
+  if (!tokensFile.empty()) {
+    absl::StatusOr<std::string> text = tokensFile == "-" ? readStandardInput() : readFile(tokensFile);
+    if (!text.ok())
+      return text.status();
+    for (size_t at = 0, line = 1; at < text->size(); ++line) {
+      const size_t end = std::min(text->find('\n', at), text->size());
+      absl::StatusOr<std::vector<int32_t>> ids = parseIds(std::string_view(*text).substr(at, end - at));
+      if (!ids.ok())
+        return absl::FailedPreconditionError(concat(tokensFile, ":", line, ": ", ids.status().message()));
+      result.push_back(*std::move(ids));
+      at = end + 1;
+    }
+    if (result.empty())
+      return absl::FailedPreconditionError(concat("file '", tokensFile, "' must have a line of token ids, got none"));
+  }
+  return result;
+}
+
+std::string weightsFolder(const std::string &given, const std::string &model) {
+  if (!given.empty())
+    return given;
+  std::error_code error;
+  if (std::filesystem::is_directory(model, error))
+    return model;
+  const std::string parent = std::filesystem::path(model).parent_path();
+  return parent.empty() ? "." : parent;
+}
+
+size_t longest(const std::vector<std::vector<int32_t>> &prompts) {
+  size_t length = 0;
+  for (const std::vector<int32_t> &prompt : prompts)
+    length = std::max(length, prompt.size());
+  return length;
+}
+
+absl::Status writeFloats(const std::string &path, std::vector<int64_t> shape, const std::vector<float> &values) {
+  NpyArray array{std::move(shape), DType::F32, std::vector<std::byte>(values.size() * sizeof(float))};
+  std::memcpy(array.data.data(), values.data(), array.data.size());
+  return writeNpy(path, array);
+}
+
+std::string tokenLines(const std::vector<std::vector<int32_t>> &sequences) {
+  std::string text;
+  for (const std::vector<int32_t> &ids : sequences)
+    text += concat(join(ids, " "), "\n");
+  return text;
+}
+
+struct Progress::State {
+  std::mutex mutex;
+  std::condition_variable over;
+  bool isOver = false, shown = false;
+  std::thread thread;
+};
+
+Progress::Progress(std::string what) {
+  if (!isatty(STDERR_FILENO))
+    return;
+  state = std::make_unique<State>();
+  state->thread = std::thread([this, what] {
+    std::unique_lock lock(state->mutex);
+    if (state->over.wait_for(lock, std::chrono::seconds(2), [this] { return state->isOver; }))
+      return;
+    state->shown = true;
+    std::fputs(concat(what, " ..").c_str(), stderr);
+  });
+}
+
+Progress::~Progress() {
+  if (!state)
+    return;
+  {
+    std::lock_guard lock(state->mutex);
+    state->isOver = true;
+  }
+  state->over.notify_one();
+  state->thread.join();
+  if (state->shown)
+    std::fputs("\r\033[K", stderr);
+}
+
+} // namespace graphc

@@ -1,0 +1,58 @@
+// The options that run and eval share: prompts, sampling and what is written.
+#pragma once
+
+#include "Options.h"
+
+#include "graphc/Runtime.h"
+
+#include <absl/status/statusor.h>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace graphc {
+
+struct GenerationFlags {
+  std::vector<std::string> texts;             ///< --prompt, each use.
+  std::vector<std::vector<int32_t>> tokens;   ///< --tokens, each use.
+  std::string tokensFile, weights, logitsOut, hiddenStatesOut;
+  int64_t newTokens = 128, sessionLength = 0, threads = 0;
+  SamplingOptions sampling;
+  bool printTokens = false, ignoreEos = false;
+
+  void add(Options &options);
+
+  using Encode = std::function<absl::StatusOr<std::vector<int32_t>>(const std::string &)>;
+  /// The prompts as ids. InvalidArgument unless exactly one of the three ways of
+  /// giving them was used.
+  absl::StatusOr<std::vector<std::vector<int32_t>>> prompts(const Encode &encode) const;
+};
+
+/// The folder with the weights of MODEL: `given`, or the folder that MODEL is or
+/// lies in, the current one for standard input.
+std::string weightsFolder(const std::string &given, const std::string &model);
+
+/// Most tokens of a prompt.
+size_t longest(const std::vector<std::vector<int32_t>> &prompts);
+
+/// Writes (shape) f32 values to a .npy file.
+absl::Status writeFloats(const std::string &path, std::vector<int64_t> shape, const std::vector<float> &values);
+
+/// A line of ids for each sequence, separated by blanks.
+std::string tokenLines(const std::vector<std::vector<int32_t>> &sequences);
+
+/// Says on standard error, if that is a terminal, what takes more than two
+/// seconds; the line is erased when the object goes.
+class Progress {
+public:
+  explicit Progress(std::string what);
+  ~Progress();
+  Progress(const Progress &) = delete;
+
+private:
+  struct State;
+  std::unique_ptr<State> state;
+};
+
+} // namespace graphc

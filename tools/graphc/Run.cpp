@@ -1,0 +1,202 @@
+// graphc run: a model or a compiled one in, new tokens out.
+#include "Commands.h"
+#include "CompileFlags.h"
+#include "GenerationFlags.h"
+
+#include "Support/Message.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+using namespace graphc;
+
+static constexpr std::string_view kAbout =
+    "Generates from a prompt. MODEL is a shared object that graphc made, or what 'graphc MODEL' takes, which is\n"
+    "compiled first. Text is streamed to standard output; the rate and the cache's dtype go to standard error.\n"
+    "\n"
+    "  graphc run checkpoint/ --policy compute=bf16,output=f32 --pin-cache=bf16 -p 'Once upon a time' -n 64\n"
+    "  graphc run model.so --tokens 1,2,3 --tokens 4,5 -n 8 --print-tokens\n"
+    "  graphc run model.so --tokens 1,2,3 -n 0 --logits-out logits.npy";
+
+namespace {
+
+using Prompts = std::vector<std::vector<int32_t>>;
+
+struct RunCommand {
+  std::string path;
+  CompileFlags flags;
+  GenerationFlags generation;
+  uint64_t memoryBudget = 0;
+
+  int run(Arguments arguments);
+  absl::Status execute();
+  absl::StatusOr<std::shared_ptr<const Executable>> executable();
+  SessionOptions session(const Prompts &prompts) const;
+  absl::Status checkBudget(const Executable &executable, const SessionOptions &options) const;
+  absl::Status writeOutputs(const std::shared_ptr<const Model> &model, const Prompts &prompts) const;
+  absl::Status writeHiddenStates(const Session &session, const Prompts &prompts) const;
+  absl::Status generate(const std::shared_ptr<const Model> &model, const Prompts &prompts) const;
+};
+
+bool isSharedObject(const std::string &path) {
+  char magic[4] = {};
+  return path != "-" && std::ifstream(path, std::ios::binary).read(magic, 4) && std::string_view(magic, 4) == "\177ELF";
+}
+
+} // namespace
+
+absl::StatusOr<std::shared_ptr<const Executable>> RunCommand::executable() {
+  if (isSharedObject(path)) {
+    if (flags.any())
+      return invalidArgument("options such as --policy, --pin-cache, --outputs and --target are for compiling, and '", path,
+                             "' is compiled already");
+    return Executable::load(path);
+  }
+  CompileOptions &compile = flags.compile;
+  if (!generation.hiddenStatesOut.empty() && compile.outputs.empty())
+    compile.outputs = {"logits", "hidden_states"};
+  Progress progress(concat("compiling ", path));
+  absl::StatusOr<CompiledModel> compiled = compileArgument(path, compile);
+  if (!compiled.ok())
+    return compiled.status();
+  printNotes(*compiled);
+  return compiled->executable();
+}
+
+/// A session for the prompts and their new tokens.
+SessionOptions RunCommand::session(const Prompts &prompts) const {
+  SessionOptions options;
+  options.batch = prompts.size();
+  options.threads = generation.threads;
+  options.capacity = generation.sessionLength ? generation.sessionLength
+                                              : std::max<int64_t>(longest(prompts) + generation.newTokens, 1);
+  return options;
+}
+
+absl::Status RunCommand::checkBudget(const Executable &executable, const SessionOptions &options) const {
+  return memoryBudget ? executable.checkBudget(options, memoryBudget) : absl::OkStatus();
+}
+
+absl::Status RunCommand::execute() {
+  absl::StatusOr<std::shared_ptr<const Executable>> code = executable();
+  if (!code.ok())
+    return code.status();
+  auto opened = [&] {
+    Progress progress("opening the weights");
+    return Model::open(*code, weightsFolder(generation.weights, path));
+  }();
+  if (!opened.ok())
+    return opened.status().code() == absl::StatusCode::kInvalidArgument
+               ? absl::FailedPreconditionError(opened.status().message()) : opened.status();
+  const std::shared_ptr<const Model> &model = *opened;
+  absl::StatusOr<Prompts> prompts = generation.prompts([&](const std::string &text) { return model->encode(text); });
+  if (!prompts.ok())
+    return prompts.status();
+  if (absl::Status status = checkBudget(**code, session(*prompts)); !status.ok())
+    return status;
+  if (absl::Status status = writeOutputs(model, *prompts); !status.ok())
+    return status;
+  return generation.newTokens ? generate(model, *prompts) : absl::OkStatus();
+}
+
+/// Runs the prompts alone, for the logits and hidden states of all their tokens.
+absl::Status RunCommand::writeOutputs(const std::shared_ptr<const Model> &model, const Prompts &prompts) const {
+  if (generation.logitsOut.empty() && generation.hiddenStatesOut.empty())
+    return absl::OkStatus();
+  SessionOptions options = session(prompts);
+  std::vector<NewTokens> tokens;
+  for (const std::vector<int32_t> &prompt : prompts) {
+    tokens.push_back({int64_t(tokens.size()), prompt, NewTokens::Logits::All});
+    options.logitRows += prompt.size();
+  }
+  options.stateRows = options.logitRows;
+  absl::StatusOr<std::unique_ptr<Session>> session = Session::create(model, options);
+  if (!session.ok())
+    return session.status();
+  absl::StatusOr<LogitsView> logits = (*session)->forward(tokens);
+  if (!logits.ok())
+    return logits.status();
+  if (!generation.logitsOut.empty()) {
+    const int64_t width = longest(prompts), vocab = logits->vocab;
+    std::vector<float> padded(prompts.size() * width * vocab);
+    for (int64_t i = 0, row = 0; i < int64_t(prompts.size()); row += prompts[i++].size())
+      std::copy_n(logits->data + row * vocab, prompts[i].size() * vocab, padded.begin() + i * width * vocab);
+    if (absl::Status status = writeFloats(generation.logitsOut, {int64_t(prompts.size()), width, vocab}, padded); !status.ok())
+      return status;
+  }
+  return generation.hiddenStatesOut.empty() ? absl::OkStatus() : writeHiddenStates(**session, prompts);
+}
+
+absl::Status RunCommand::writeHiddenStates(const Session &session, const Prompts &prompts) const {
+  const int64_t width = longest(prompts), batch = prompts.size();
+  std::vector<float> padded;
+  int64_t layers = 0, hidden = 0;
+  for (;; ++layers) {
+    absl::StatusOr<OutputView> output = session.output(concat("hidden_states.", layers));
+    if (!output.ok() && layers > 0 && absl::IsNotFound(output.status()))
+      break;
+    if (!output.ok())
+      return absl::FailedPreconditionError(concat("model must be compiled with --outputs=logits,hidden_states: ", output.status().message()));
+    hidden = output->width;
+    padded.resize((layers + 1) * batch * width * hidden);
+    for (int64_t i = 0, row = 0; i < batch; row += prompts[i++].size())
+      for (int64_t t = 0; t < int64_t(prompts[i].size()); ++t)
+        for (int64_t d = 0; d < hidden; ++d)
+          padded[((layers * batch + i) * width + t) * hidden + d] = output->at(row + t, d);
+  }
+  return writeFloats(generation.hiddenStatesOut, {layers, batch, width, hidden}, padded);
+}
+
+absl::Status RunCommand::generate(const std::shared_ptr<const Model> &model, const Prompts &prompts) const {
+  const bool streams = prompts.size() == 1 && !generation.printTokens;
+  const bool hasText = !generation.printTokens && model->encode("").ok();
+  if (!generation.printTokens && !hasText)
+    return absl::FailedPreconditionError(concat("folder '", weightsFolder(generation.weights, path),
+                                                "' has no tokenizer.json to make text with; ask for --print-tokens"));
+  GenerateOptions options;
+  options.maxNewTokens = generation.newTokens;
+  options.sampling = generation.sampling;
+  options.stopAtEos = !generation.ignoreEos;
+  options.makeText = hasText;
+  options.onToken = [&](const StreamedToken &token) {
+    if (streams)
+      std::fwrite(token.text.data(), 1, token.text.size(), stdout), std::fflush(stdout);
+    return !std::ferror(stdout); // a closed pipe ends it
+  };
+  absl::StatusOr<Generation> result = generateFromIds(model, prompts, options, session(prompts));
+  if (!result.ok())
+    return result.status();
+  Prompts ids;
+  std::string text = streams ? "\n" : "";
+  for (const Generation::Sequence &sequence : result->sequences) {
+    ids.push_back(sequence.ids);
+    if (!streams)
+      text += sequence.text + "\n";
+  }
+  if (absl::Status status = writeOutput("-", generation.printTokens ? tokenLines(ids) : text); !status.ok())
+    return status;
+  std::fputs(concat(result->closingLine(), "\n").c_str(), stderr);
+  return absl::OkStatus();
+}
+
+int RunCommand::run(Arguments arguments) {
+  Options options("graphc run", kAbout);
+  options.argument("MODEL", path, "shared object, .ir file, checkpoint folder, or '-' for a graph\non standard input");
+  generation.add(options);
+  options.custom("--memory-budget", "BYTES",
+                 [this](std::string_view text) -> absl::Status {
+                   absl::StatusOr<uint64_t> bytes = parseBytes(text);
+                   return bytes.ok() ? (memoryBudget = *bytes, absl::OkStatus()) : bytes.status();
+                 },
+                 "fails with code 3 if the session needs more; K, M, G, T are\npowers of 1024");
+  flags.addModelOptions(options);
+  flags.addTargetOptions(options);
+  if (std::optional<int> code = options.parse(arguments))
+    return *code;
+  flags.finish();
+  const absl::Status status = execute();
+  return status.ok() ? kSuccess : report("graphc run", status, flags.compile.inspect.reproducer);
+}
+
+int graphc::runMain(Arguments arguments) { return RunCommand().run(arguments); }
