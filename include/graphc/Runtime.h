@@ -45,7 +45,8 @@ struct SessionOptions {
 /// A compiled program and the code it runs.
 class Executable {
 public:
-  /// Opens a shared object that graphc made. Errors: NotFound; InvalidArgument
+  /// Opens a shared object that graphc made. That runs its code: open only what
+  /// you trust. Errors: NotFound; InvalidArgument
   /// if it is no such object, or made by another version; FailedPrecondition if
   /// it needs instructions that this machine lacks (compile for this target).
   static absl::StatusOr<std::shared_ptr<const Executable>> load(const std::string &path);
