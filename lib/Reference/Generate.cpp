@@ -95,13 +95,17 @@ absl::StatusOr<Generation> generate(Interpreter &interpreter, const std::vector<
       if (stopped[b])
         continue;
       const int64_t row = int64_t(b) * tokens + int64_t(next[b].size()) - 1;
-      absl::StatusOr<int32_t> token = argmax(std::span(logits->front().data).subspan(row * vocab, vocab));
+      const std::span values = std::span(logits->front().data).subspan(row * vocab, vocab);
+      absl::StatusOr<int32_t> token = options.choose ? options.choose(b, values) : argmax(values);
       if (!token.ok())
         return invalidArgument("sequence ", b, ", new token ", step, ": ", std::string(token.status().message()));
       stopped[b] = std::count(options.stopTokens.begin(), options.stopTokens.end(), *token);
       next[b].clear();
+      result.tokens[b].push_back(*token);
       if (!stopped[b])
-        result.tokens[b].push_back(next[b].emplace_back(*token));
+        next[b].push_back(*token);
+      if (options.onToken && !options.onToken(b, *token))
+        return result;
     }
     if (std::count(stopped.begin(), stopped.end(), true) == int64_t(stopped.size()))
       break;

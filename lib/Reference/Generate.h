@@ -11,24 +11,30 @@ namespace graphc::reference {
 struct GenerateOptions {
   int64_t newTokens = 0;
   int64_t capacity = 0;            ///< Cache rows a sequence; 0: the longest prompt and newTokens.
-  std::vector<int32_t> stopTokens = {}; ///< A sequence ends before the first of these.
+  std::vector<int32_t> stopTokens = {}; ///< A sequence ends with the first of these.
   bool keepLogits = false;
   bool keepHiddenStates = false;
+
+  /// The next token of `sequence` from its logits (vocab); null: greedy, the
+  /// lowest index of the greatest logit.
+  std::function<absl::StatusOr<int32_t>(size_t sequence, std::span<const double> logits)> choose = nullptr;
+  /// Called for each new token, sequences in order. False ends the generation.
+  std::function<bool(size_t sequence, int32_t token)> onToken = nullptr;
 };
 
 struct Generation {
-  std::vector<std::vector<int32_t>> tokens; ///< New tokens of each sequence.
+  std::vector<std::vector<int32_t>> tokens; ///< New tokens of each sequence, a stop token included.
   Tensor logits;                            ///< (batch, promptTokens, vocab) if kept.
   std::vector<Tensor> hiddenStates;         ///< layers + 1 of (batch, promptTokens, hidden) if kept.
   CacheState cache;                         ///< After the last run.
 };
 
 /// Feeds `prompts` as one batch, shorter ones padded behind their last token,
-/// then one token a run. Logits and hidden states at padding are zeros. Each new
-/// token is the lowest index of the greatest logit.
-/// InvalidArgument if a prompt is empty or has a negative id, if a logit that
-/// decides a token is NaN, or for what Interpreter::run refuses; NotFound if the
-/// graph lacks an output that is asked for. Without a cache in the graph newTokens must be 0 or 1.
+/// then one token a run. Logits and hidden states at padding are zeros.
+/// InvalidArgument if a prompt is empty or has a negative id, if `choose` fails
+/// (greedy: on NaN), or for what Interpreter::run refuses; NotFound if the graph
+/// lacks an output that is asked for. A graph without a cache gives at most one
+/// new token.
 absl::StatusOr<Generation> generate(Interpreter &interpreter, const std::vector<std::vector<int32_t>> &prompts,
                                     const GenerateOptions &options);
 

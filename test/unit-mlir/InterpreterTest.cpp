@@ -229,6 +229,25 @@ TEST(Misfits, parametersMustHaveTheDeclaredType) {
             "tensor 'table' must be tensor<16x8xf32>, got bf16 (16, 8)");
 }
 
+TEST(Generate, stopsWithAStopTokenAndAsksForChoices) {
+  Text graph(attentionGraph("f32", "f32", with(kFused, "")));
+  Interpreter interpreter = graph.interpreter();
+  int calls = 0; // the second sequence stops at once, the first goes on
+  GenerateOptions options{.newTokens = 3, .stopTokens = {5}};
+  options.choose = [&](size_t sequence, std::span<const double> logits) -> absl::StatusOr<int32_t> {
+    EXPECT_EQ(logits.size(), 8u);
+    ++calls;
+    return sequence ? 5 : 2;
+  };
+  const auto result = generate(interpreter, {{1, 2}, {3}}, options);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->tokens, (std::vector<std::vector<int32_t>>{{2, 2, 2}, {5}}));
+  EXPECT_EQ(calls, 4);
+  EXPECT_EQ(result->cache.lengths, (std::vector<int32_t>{4, 1}));
+  options.onToken = [](size_t, int32_t) { return false; };
+  EXPECT_EQ(generate(interpreter, {{1, 2}, {3}}, options)->tokens, (std::vector<std::vector<int32_t>>{{2}, {}}));
+}
+
 TEST(Misfits, generateRefusesWhatItCannotDecide) {
   Text graph(attentionGraph("f32", "f32", with(kFused, "")));
   Interpreter interpreter = graph.interpreter();
