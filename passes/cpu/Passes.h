@@ -33,6 +33,8 @@ struct CpuPipelineOptions {
 
 /// Kernels to vector loops: outline, choose tiles, emit.
 void buildCpuPipeline(mlir::OpPassManager &manager, const CpuPipelineOptions &options);
+/// The part of it behind outlining: each kernel is alone in its function.
+void buildEmissionPipeline(mlir::OpPassManager &manager, const CpuPipelineOptions &options);
 /// Vector-level step functions to the LLVM dialect: C entry points, then stock
 /// lowerings. Fails if an op or a cast of another dialect is left.
 void buildLowerToLLVMPipeline(mlir::OpPassManager &manager, const Target &target);

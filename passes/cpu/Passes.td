@@ -55,6 +55,18 @@ def EmitKernels : Pass<"cpu-emit-kernels", "::mlir::ModuleOp"> {
     "::mlir::x86vector::X86VectorDialect"];
 }
 
+def ExpandConversions : Pass<"cpu-expand-conversions", "::mlir::ModuleOp"> {
+  let summary = "converts 16-bit floats by integer arithmetic where the target has no instruction";
+  let description = [{
+    f32 to bf16 without avx512_bf16, both ways of f16 without f16c; to nearest
+    even, overflow to infinity, NaN to a quiet NaN, f16 subnormals kept. Masked
+    accesses to 16-bit elements become elements where there are no masks for
+    them. What the target has is left alone.
+  }];
+  let options = [TargetOption<>];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect", "::mlir::vector::VectorDialect"];
+}
+
 def ExpandFunctions : Pass<"cpu-expand-functions", "::mlir::ModuleOp"> {
   let summary = "computes exp, tanh and erf by polynomials";
   let description = [{

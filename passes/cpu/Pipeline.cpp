@@ -42,9 +42,14 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
 
 void buildCpuPipeline(OpPassManager &manager, const CpuPipelineOptions &options) {
   manager.addPass(createOutlineKernels()); // first, so that each distinct kernel is emitted once
+  buildEmissionPipeline(manager, options);
+}
+
+void buildEmissionPipeline(OpPassManager &manager, const CpuPipelineOptions &options) {
   manager.addPass(createChooseTiles({options.target}));
   manager.addPass(createEmitKernels({options.target}));
   manager.addPass(createExpandFunctions());
+  manager.addPass(createExpandConversions({options.target}));
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());
 }
