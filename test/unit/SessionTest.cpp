@@ -72,8 +72,9 @@ TEST(Session, splitsOfAPromptAgree) {
       const std::span<const int32_t> all(kLong);
       ASSERT_TRUE(session->forward(std::vector<NewTokens>{{0, all.first(split)}}).ok());
       auto logits = session->forward(std::vector<NewTokens>{{0, all.subspan(split)}});
-      if (split < kLong.size())
+      if (split < kLong.size()) {
         EXPECT_EQ(rowOf(logits), toy::expected(kLong)) << chunk << " " << split;
+      }
     }
 }
 
