@@ -11,16 +11,18 @@ using namespace graphc::layer;
 static ParseResult parseOutputs(OpAsmParser &parser, SmallVectorImpl<OpAsmParser::UnresolvedOperand> &values,
                                 SmallVectorImpl<Type> &types, ArrayAttr &names) {
   SmallVector<Attribute> parsed;
-  auto one = [&]() -> ParseResult {
-    std::string name;
-    if (parser.parseKeywordOrString(&name))
-      return failure();
-    parsed.push_back(parser.getBuilder().getStringAttr(name));
-    return failure(parser.parseEqual() || parser.parseOperand(values.emplace_back()) ||
-                   parser.parseColonType(types.emplace_back()));
-  };
-  if (parser.parseCommaSeparatedList(one))
-    return failure();
+  std::string name;
+  if (succeeded(parser.parseOptionalKeywordOrString(&name))) // a graph may have no output
+    while (true) {
+      parsed.push_back(parser.getBuilder().getStringAttr(name));
+      if (parser.parseEqual() || parser.parseOperand(values.emplace_back()) ||
+          parser.parseColonType(types.emplace_back()))
+        return failure();
+      if (failed(parser.parseOptionalComma()))
+        break;
+      if (parser.parseKeywordOrString(&name))
+        return failure();
+    }
   names = parser.getBuilder().getArrayAttr(parsed);
   return success();
 }
@@ -31,6 +33,23 @@ static void printOutputs(OpAsmPrinter &printer, Operation *, OperandRange values
     printer.printKeywordOrString(cast<StringAttr>(name).getValue());
     printer << " = " << value << " : " << type;
   });
+}
+
+/// `%offset for %ids`, or `%ids` alone.
+static ParseResult parseOffsetAndIds(OpAsmParser &parser, std::optional<OpAsmParser::UnresolvedOperand> &offset,
+                                     OpAsmParser::UnresolvedOperand &ids) {
+  if (parser.parseOperand(ids))
+    return failure();
+  if (failed(parser.parseOptionalKeyword("for")))
+    return success();
+  offset = ids;
+  return parser.parseOperand(ids);
+}
+
+static void printOffsetAndIds(OpAsmPrinter &printer, Operation *, Value offset, Value ids) {
+  if (offset)
+    printer << offset << " for ";
+  printer << ids;
 }
 
 #include "graphc/IR/LayerInterfaces.cpp.inc"

@@ -1,6 +1,7 @@
 // Rules to policy attributes. Every rule is resolved against the whole module
 // before anything is written, so that a faulty rule changes nothing.
 #include "Support/Policy.h"
+#include "IR/Counters.h"
 #include "passes/layer/Casts.h"
 #include "passes/layer/Passes.h"
 
@@ -126,12 +127,21 @@ public:
 private:
   /// Splits a reader whose uses differ in their storage type.
   void writeStorage(ParamOp reader) {
-    llvm::MapVector<Type, SmallVector<OpOperand *>> uses;
+    SmallVector<OpOperand *> ordered;
     for (OpOperand &use : reader->getUses())
-      uses[storage[&use].type].push_back(&use);
+      ordered.push_back(&use);
+    llvm::sort(ordered, [](OpOperand *a, OpOperand *b) {
+      return a->getOwner() == b->getOwner() ? a->getOperandNumber() < b->getOperandNumber()
+                                            : a->getOwner()->isBeforeInBlock(b->getOwner());
+    });
+    llvm::MapVector<Type, SmallVector<OpOperand *>> uses;
+    for (OpOperand *use : ordered)
+      uses[storage[use].type].push_back(use);
+    OpBuilder builder(reader->getContext());
+    builder.setInsertionPointAfter(reader);
     bool first = true;
     for (auto &[type, group] : uses) {
-      ParamOp target = std::exchange(first, false) ? reader : cast<ParamOp>(OpBuilder(reader).clone(*reader));
+      ParamOp target = std::exchange(first, false) ? reader : cast<ParamOp>(builder.clone(*reader));
       if (type)
         target.setStorageAttr(TypeAttr::get(type));
       else
@@ -173,6 +183,13 @@ struct ApplyPolicy : graphc::layer::impl::ApplyPolicyBase<ApplyPolicy> {
       else if (auto reader = dyn_cast<ParamOp>(op))
         numReaders += reader.getStorage().has_value();
     });
+    reportCounters(getOperation(), getArgument(), report, {&numLayers, &numWithout, &numReaders, &numOverridden});
   }
+
+private:
+  Counter numLayers{"layers"};
+  Counter numWithout{"layers-without"};
+  Counter numReaders{"parameters"};
+  Counter numOverridden{"rules-overridden"};
 };
 } // namespace

@@ -2,14 +2,13 @@
 #include "passes/layer/Casts.h"
 
 #include "llvm/ADT/SetVector.h"
-#include "llvm/ADT/Statistic.h"
 #include "mlir/Pass/Pass.h"
 
 using namespace mlir;
 
 namespace graphc::layer {
 
-Value castTo(OpBuilder &builder, Value value, Type element, StringRef key, StringRef path, llvm::Statistic &made) {
+Value castTo(OpBuilder &builder, Value value, Type element, StringRef key, StringRef path, Counter &made) {
   if (getElementTypeOrSelf(value.getType()) == element)
     return value;
   ++made;
@@ -19,7 +18,7 @@ Value castTo(OpBuilder &builder, Value value, Type element, StringRef key, Strin
                         builder.getStrArrayAttr({reason}));
 }
 
-void castRowsToPin(CacheOp op, StringRef path, llvm::Statistic &made) {
+void castRowsToPin(CacheOp op, StringRef path, Counter &made) {
   OpBuilder builder(op);
   for (OpOperand &operand : op->getOpOperands()) {
     Type element = op.getRowElement(operand.getOperandNumber());

@@ -1,5 +1,6 @@
 // Seed mode. Every cache value becomes the list of its leaves, and every cache
 // operation a node that carries the leaves that the seed's node carries.
+#include "IR/Counters.h"
 #include "passes/layer/Passes.h"
 #include "passes/layer/Slots.h"
 
@@ -12,6 +13,7 @@ namespace graphc::layer {
 } // namespace graphc::layer
 
 using namespace mlir;
+using namespace graphc;
 using namespace graphc::layer;
 
 namespace {
@@ -36,7 +38,7 @@ struct Expansion {
 
 class Expander {
 public:
-  Expander(GraphOp graph, llvm::Statistic &leaves, llvm::Statistic &nodes, llvm::Statistic &repeats)
+  Expander(GraphOp graph, Counter &leaves, Counter &nodes, Counter &repeats)
       : graph(graph), builder(graph.getContext()), numLeaves(leaves), numNodes(nodes), numRepeated(repeats) {}
 
   LogicalResult run() {
@@ -253,10 +255,12 @@ private:
   llvm::DenseMap<Value, SmallVector<Type>> leafTypes;  // by argument
   llvm::DenseMap<Value, SmallVector<Value>> leaves;    // of every cache value
   SmallVector<Operation *> dead;
-  llvm::Statistic &numLeaves, &numNodes, &numRepeated;
+  Counter &numLeaves, &numNodes, &numRepeated;
 };
 
 struct ExpandCache : graphc::layer::impl::ExpandCacheBase<ExpandCache> {
+  using ExpandCacheBase::ExpandCacheBase;
+
   void runOnOperation() override {
     for (GraphOp graph : getOperation().getOps<GraphOp>()) {
       if (collectSlots(graph).empty())
@@ -268,6 +272,12 @@ struct ExpandCache : graphc::layer::impl::ExpandCacheBase<ExpandCache> {
       if (failed(Expander(graph, numLeaves, numNodes, numRepeated).run()))
         return signalPassFailure();
     }
+    reportCounters(getOperation(), getArgument(), report, {&numLeaves, &numNodes, &numRepeated});
   }
+
+private:
+  Counter numLeaves{"leaves"};
+  Counter numNodes{"carrying-nodes"};
+  Counter numRepeated{"repeats"};
 };
 } // namespace

@@ -1,6 +1,7 @@
 // The exact folds of numerics.md section 3. Ops are visited from the last to the
 // first, so that a demand for a type travels up through data movement in one
 // round; rounds repeat until nothing changes.
+#include "IR/Counters.h"
 #include "passes/layer/Casts.h"
 #include "passes/layer/Passes.h"
 
@@ -47,6 +48,8 @@ static Type provedType(Value value, unsigned depth = 16) {
 
 namespace {
 struct FoldCasts : graphc::layer::impl::FoldCastsBase<FoldCasts> {
+  using FoldCastsBase::FoldCastsBase;
+
   void runOnOperation() override {
     GraphOp graph = getOperation();
     if (graph.getCasts() != Casts::Explicit) {
@@ -64,6 +67,9 @@ struct FoldCasts : graphc::layer::impl::FoldCastsBase<FoldCasts> {
     }
     for (CastOp cast : graph.getBody().front().getOps<CastOp>())
       countKept(cast);
+    reportCounters(graph, getArgument(), report, {&numSame, &numThrough, &numMerged, &numMoved, &numThroughData,
+                       &numDead, &numKeptParameter, &numKeptWidening, &numKeptDiffer, &numKeptLossy,
+                       &numKeptInput});
   }
 
 private:
@@ -170,5 +176,18 @@ private:
   }
 
   bool changed = false;
+
+private:
+  Counter numSame{"folded-same-type"};
+  Counter numThrough{"folded-through-exact"};
+  Counter numMerged{"merged"};
+  Counter numMoved{"moved-to-producer"};
+  Counter numThroughData{"moved-through-data"};
+  Counter numDead{"dead"};
+  Counter numKeptParameter{"kept-parameter"};
+  Counter numKeptWidening{"kept-widening"};
+  Counter numKeptDiffer{"kept-uses-differ"};
+  Counter numKeptLossy{"kept-lossy"};
+  Counter numKeptInput{"kept-no-producer"};
 };
 } // namespace

@@ -1,6 +1,7 @@
 // Fusion of an attention with the cache operations on its slot. The match
 // follows the slot's value from get to put; it asks nothing about names, policies
 // or casts, so a policy cannot defeat it.
+#include "IR/Counters.h"
 #include "passes/layer/Passes.h"
 
 #include "mlir/IR/Builders.h"
@@ -11,6 +12,7 @@ namespace graphc::layer {
 } // namespace graphc::layer
 
 using namespace mlir;
+using namespace graphc;
 using namespace graphc::layer;
 
 namespace {
@@ -40,10 +42,14 @@ Op onlyUser(Value value, Operation *except = nullptr) {
 }
 
 struct FuseCache : graphc::layer::impl::FuseCacheBase<FuseCache> {
+  using FuseCacheBase::FuseCacheBase;
+
   void runOnOperation() override {
     for (AttentionOp attention :
          llvm::make_early_inc_range(getOperation().getBody().front().getOps<AttentionOp>()))
       visit(attention);
+    reportCounters(getOperation(), getArgument(), report, {&numFused, &numNoSlot, &numCross, &numNotAppended,
+                       &numNotPutBack, &numShared, &numPositions, &numOrder});
   }
 
 private:
@@ -62,14 +68,14 @@ private:
     fuse(chain, place);
   }
 
-  void miss(AttentionOp attention, llvm::Statistic &reason, StringRef text) {
+  void miss(AttentionOp attention, Counter &reason, StringRef text) {
     ++reason;
     attention.emitRemark() << "attention '" << attention.getLayerName() << "' is not fused with its cache: " << text;
   }
 
   bool match(Chain &chain) {
     AttentionOp attention = chain.attention;
-    const auto no = [&](llvm::Statistic &reason, StringRef text) {
+    const auto no = [&](Counter &reason, StringRef text) {
       miss(attention, reason, text);
       return false;
     };
@@ -140,5 +146,15 @@ private:
       chain.getBlock->erase();
     ++numFused;
   }
+
+private:
+  Counter numFused{"fused"};
+  Counter numNoSlot{"missed-no-slot"};
+  Counter numCross{"missed-cross"};
+  Counter numNotAppended{"missed-not-appended"};
+  Counter numNotPutBack{"missed-not-put-back"};
+  Counter numShared{"missed-shared-slot"};
+  Counter numPositions{"missed-positions"};
+  Counter numOrder{"missed-order"};
 };
 } // namespace

@@ -1,4 +1,5 @@
 // Policies become casts: from here on types are the whole truth.
+#include "IR/Counters.h"
 #include "passes/layer/Casts.h"
 #include "passes/layer/Passes.h"
 
@@ -8,6 +9,7 @@ namespace graphc::layer {
 } // namespace graphc::layer
 
 using namespace mlir;
+using namespace graphc;
 using namespace graphc::layer;
 
 namespace {
@@ -43,6 +45,8 @@ struct MaterializeCasts : graphc::layer::impl::MaterializeCastsBase<MaterializeC
     }
     graph.setCasts(Casts::Explicit);
     graph.updateSignature();
+    reportCounters(graph, getArgument(), report, {&numParams, &numCompute, &numOutput, &numPin, &numFitting,
+                       &numFree});
   }
 
   /// rd_C(rd_P(w)) of parameters, rd_C(x) of the other operands.
@@ -104,5 +108,13 @@ struct MaterializeCasts : graphc::layer::impl::MaterializeCastsBase<MaterializeC
         }
     castRowsToPin(cache, layer ? layer.getLayerName() : "cache", numPin);
   }
+
+private:
+  Counter numParams{"params-casts"};
+  Counter numCompute{"compute-casts"};
+  Counter numOutput{"output-casts"};
+  Counter numPin{"pin-casts"};
+  Counter numFitting{"operands-fitting"};
+  Counter numFree{"operands-free"};
 };
 } // namespace

@@ -25,6 +25,7 @@ struct LayerPipelineOptions {
   std::vector<std::string> absent;  ///< Inputs that are never given, such as the cache.
   std::string semantics = "graphc"; ///< `graphc` or `axon`: how a result is rounded.
   bool seed = false;                ///< The cache as ordinary tensors that follow the policy: the oracle.
+  bool report = false;              ///< Each pass says in a remark what it counted.
 };
 
 /// What VerifyCache puts in front of its errors: the driver's exit code 3.

@@ -27,16 +27,18 @@ def ResolveOptional : Pass<"layer-resolve-optional", "::mlir::ModuleOp"> {
     %positions = positions %ids : (tensor<?x?xi32>) -> tensor<?x?xi32>
     ```
     Left alone: `optional` values that are present; PruneOutputs decides on them.
+
+    With `report` a remark says how many:
+    - `inputs-absent`: inputs removed
+    - `attentions-uncached`: attentions that take the new rows in place of an absent
+      cache
+    - `cache-ops-gone`: cache operations of an absent cache
+    - `outputs-absent`: outputs removed
+    - `optionals-present`: optional values that are present and stay
   }];
   let options = [
     ListOption<"absent", "absent", "std::string", "names of inputs that are not given">,
-  ];
-  let statistics = [
-    Statistic<"numInputs", "inputs-absent", "Inputs removed">,
-    Statistic<"numAttentions", "attentions-uncached", "Attentions that take the new rows in place of an absent cache">,
-    Statistic<"numCacheOps", "cache-ops-gone", "Cache operations of an absent cache">,
-    Statistic<"numOutputs", "outputs-absent", "Outputs removed">,
-    Statistic<"numPresent", "optionals-present", "Optional values that are present and stay">,
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
   ];
 }
 
@@ -64,15 +66,16 @@ def ApplyPolicy : Pass<"layer-apply-policy", "::mlir::ModuleOp"> {
     ```
     Left alone: containers, optional, cache operations and casts, which round
     nothing.
+
+    With `report` a remark says how many:
+    - `layers`: layers that carry a policy
+    - `layers-without`: layers that no rule selects
+    - `parameters`: parameter readers with a storage type of their own
+    - `rules-overridden`: rules that later rules override entirely
   }];
   let options = [
     Option<"policy", "policy", "std::string", "", "rules with ';' between them, each [SELECTOR:]KEY=DTYPE,..">,
-  ];
-  let statistics = [
-    Statistic<"numLayers", "layers", "Layers that carry a policy">,
-    Statistic<"numWithout", "layers-without", "Layers that no rule selects">,
-    Statistic<"numReaders", "parameters", "Parameter readers with a storage type of their own">,
-    Statistic<"numOverridden", "rules-overridden", "Rules that later rules override entirely">,
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
   ];
 }
 
@@ -100,18 +103,19 @@ def MaterializeCasts : Pass<"layer-materialize-casts", "::graphc::layer::GraphOp
     %y = silu "ffn.activation"(%0) policy<compute = bf16, output = f32> : (tensor<?x?x8xbf16>) -> tensor<?x?x8xf32>
     ```
     Left alone: integers, and every value of a cache type, which no cast accepts.
+
+    With `report` a remark says how many:
+    - `params-casts`: parameters cast to their storage type
+    - `compute-casts`: operands cast to the compute type
+    - `output-casts`: results cast to the output type (axon only)
+    - `pin-casts`: new rows cast to the pinned type
+    - `operands-fitting`: operands that had their type already
+    - `operands-free`: float operands of layers without a compute type
   }];
   let options = [
     Option<"semantics", "semantics", "std::string", "\"graphc\"",
            "graphc: one rounding at the result; axon: to compute, then to output">,
-  ];
-  let statistics = [
-    Statistic<"numParams", "params-casts", "Parameters cast to their storage type">,
-    Statistic<"numCompute", "compute-casts", "Operands cast to the compute type">,
-    Statistic<"numOutput", "output-casts", "Results cast to the output type (axon only)">,
-    Statistic<"numPin", "pin-casts", "New rows cast to the pinned type">,
-    Statistic<"numFitting", "operands-fitting", "Operands that had their type already">,
-    Statistic<"numFree", "operands-free", "Float operands of layers without a compute type">,
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
   ];
 }
 
@@ -141,19 +145,23 @@ def FoldCasts : Pass<"layer-fold-casts", "::graphc::layer::GraphOp"> {
     ```
     Left alone: a value with uses in several types stays wide, with one cast for
     each; casts of parameters, which become conversions at load.
+
+    With `report` a remark says how many:
+    - `folded-same-type`: casts to the type the value has (F1, F2)
+    - `folded-through-exact`: casts that read through an exact cast (F2, F3, F4)
+    - `merged`: casts merged with an equal one
+    - `moved-to-producer`: results that take the type of all their uses (F5)
+    - `moved-through-data`: roundings moved before data movement (F6)
+    - `dead`: casts without a use
+    - `kept-parameter`: casts kept: a parameter is converted
+    - `kept-widening`: casts kept: widening, so a layer's interior type says nothing
+    - `kept-uses-differ`: casts kept: the value has uses in other types
+    - `kept-lossy`: casts kept: the value is rounded already, to a type that is no
+      subset
+    - `kept-no-producer`: casts kept: the value has no producer that could round it
   }];
-  let statistics = [
-    Statistic<"numSame", "folded-same-type", "Casts to the type the value has (F1, F2)">,
-    Statistic<"numThrough", "folded-through-exact", "Casts that read through an exact cast (F2, F3, F4)">,
-    Statistic<"numMerged", "merged", "Casts merged with an equal one">,
-    Statistic<"numMoved", "moved-to-producer", "Results that take the type of all their uses (F5)">,
-    Statistic<"numThroughData", "moved-through-data", "Roundings moved before data movement (F6)">,
-    Statistic<"numDead", "dead", "Casts without a use">,
-    Statistic<"numKeptParameter", "kept-parameter", "Casts kept: a parameter is converted">,
-    Statistic<"numKeptWidening", "kept-widening", "Casts kept: widening, so a layer's interior type says nothing">,
-    Statistic<"numKeptDiffer", "kept-uses-differ", "Casts kept: the value has uses in other types">,
-    Statistic<"numKeptLossy", "kept-lossy", "Casts kept: the value is rounded already, to a type that is no subset">,
-    Statistic<"numKeptInput", "kept-no-producer", "Casts kept: the value has no producer that could round it">,
+  let options = [
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
   ];
 }
 
@@ -181,15 +189,16 @@ def PruneOutputs : Pass<"layer-prune-outputs", "::mlir::ModuleOp"> {
     output logits = %y : tensor<?x?x8xf32>
     ```
     Left alone: arguments, which are the interface of the graph.
+
+    With `report` a remark says how many:
+    - `outputs-pruned`: outputs removed
+    - `outputs-kept`: outputs kept
+    - `ops-removed`: ops that nothing needed any more
+    - `parameters-removed`: parameters that nothing reads any more
   }];
   let options = [
     ListOption<"outputs", "outputs", "std::string", "names of the outputs to keep; empty: those that are not optional">,
-  ];
-  let statistics = [
-    Statistic<"numPruned", "outputs-pruned", "Outputs removed">,
-    Statistic<"numKept", "outputs-kept", "Outputs kept">,
-    Statistic<"numOps", "ops-removed", "Ops that nothing needed any more">,
-    Statistic<"numParameters", "parameters-removed", "Parameters that nothing reads any more">,
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
   ];
 }
 
@@ -220,16 +229,20 @@ def FuseCache : Pass<"layer-fuse-cache", "::graphc::layer::GraphOp"> {
     %a, %cache1 = cached_attention "attend"(%q, %k, %v, %positions) in %cache[0] {causal, scale = 1.0} : !heads, !kv, !kv, !ids, !cache -> !heads
     ```
     Left alone: attention over keys and values that are given as tensors.
+
+    With `report` a remark says how many:
+    - `fused`: attentions fused with their slot
+    - `missed-no-slot`: attentions over tensors: there is no cache to fuse with
+    - `missed-cross`: attentions over a cross slot, which they do not own
+    - `missed-not-appended`: slots read without an append in front
+    - `missed-not-put-back`: slots that are not put back into the cache
+    - `missed-shared-slot`: slots that another op reads too
+    - `missed-positions`: appends at other positions than the attention's
+    - `missed-order`: attentions without a place where all operands exist and no use
+      has come
   }];
-  let statistics = [
-    Statistic<"numFused", "fused", "Attentions fused with their slot">,
-    Statistic<"numNoSlot", "missed-no-slot", "Attentions over tensors: there is no cache to fuse with">,
-    Statistic<"numCross", "missed-cross", "Attentions over a cross slot, which they do not own">,
-    Statistic<"numNotAppended", "missed-not-appended", "Slots read without an append in front">,
-    Statistic<"numNotPutBack", "missed-not-put-back", "Slots that are not put back into the cache">,
-    Statistic<"numShared", "missed-shared-slot", "Slots that another op reads too">,
-    Statistic<"numPositions", "missed-positions", "Appends at other positions than the attention's">,
-    Statistic<"numOrder", "missed-order", "Attentions without a place where all operands exist and no use has come">,
+  let options = [
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
   ];
 }
 
@@ -260,16 +273,17 @@ def PinCache : Pass<"layer-pin-cache", "::mlir::ModuleOp"> {
     %a, %cache1 = cached_attention "attend"(%q, %0, %1, %positions) in %cache[0] {scale = 1.0} : !heads, tensor<?x2x?x16xbf16>, tensor<?x2x?x16xf16>, !ids, !cache -> !heads
     ```
     Left alone: policies; a pin is independent of them.
+
+    With `report` a remark says how many:
+    - `sides-by-rule`: sides (keys or values of a slot) pinned by a rule
+    - `sides-by-type`: sides whose type the IR had already
+    - `sides-by-compute`: sides pinned to the attention's compute type
+    - `casts`: new rows cast to the pinned type
   }];
   let options = [
     Option<"pin", "pin", "std::string", "",
            "rules with ';' between them, each [SELECTOR:]DTYPE or [SELECTOR:]k=DTYPE,v=DTYPE">,
-  ];
-  let statistics = [
-    Statistic<"numByRule", "sides-by-rule", "Sides (keys or values of a slot) pinned by a rule">,
-    Statistic<"numByType", "sides-by-type", "Sides whose type the IR had already">,
-    Statistic<"numByCompute", "sides-by-compute", "Sides pinned to the attention's compute type">,
-    Statistic<"numCasts", "casts", "New rows cast to the pinned type">,
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
   ];
 }
 
@@ -294,12 +308,15 @@ def VerifyCache : Pass<"layer-verify-cache", "::mlir::ModuleOp"> {
     output a = %a : !heads, cache = %cache1 : !cache
     ```
     Left alone: everything; graphs without a cache pass.
+
+    With `report` a remark says how many:
+    - `slots`: slots proved to be pinned
+    - `row-operands`: row operands proved to have the pinned type
+    - `caches-in-place`: cache arguments proved to come back as one output
+    - `bytes-per-row`: bytes of one row of all slots of a sequence
   }];
-  let statistics = [
-    Statistic<"numSlots", "slots", "Slots proved to be pinned">,
-    Statistic<"numRows", "row-operands", "Row operands proved to have the pinned type">,
-    Statistic<"numAliases", "caches-in-place", "Cache arguments proved to come back as one output">,
-    Statistic<"numBytes", "bytes-per-row", "Bytes of one row of all slots of a sequence">,
+  let options = [
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
   ];
 }
 
@@ -328,11 +345,14 @@ def ExpandCache : Pass<"layer-expand-cache", "::mlir::ModuleOp"> {
     ```
     Left alone: attention over given keys and values. Refused: attention over a
     cross slot.
+
+    With `report` a remark says how many:
+    - `leaves`: cache tensors
+    - `carrying-nodes`: nodes that carry cache tensors
+    - `repeats`: rows whose heads are repeated before they are written
   }];
-  let statistics = [
-    Statistic<"numLeaves", "leaves", "Cache tensors">,
-    Statistic<"numNodes", "carrying-nodes", "Nodes that carry cache tensors">,
-    Statistic<"numRepeated", "repeats", "Rows whose heads are repeated before they are written">,
+  let options = [
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
   ];
 }
 

@@ -1,6 +1,7 @@
 // Element types for the cache, in one place. Nothing else changes a slot's type.
 #include "Support/Pin.h"
 #include "Support/Policy.h"
+#include "IR/Counters.h"
 #include "passes/layer/Casts.h"
 #include "passes/layer/Passes.h"
 #include "passes/layer/Slots.h"
@@ -59,6 +60,7 @@ struct PinCache : graphc::layer::impl::PinCacheBase<PinCache> {
         if (failed(decide(slot, side)))
           return signalPassFailure();
     rewrite(slots);
+    reportCounters(getOperation(), getArgument(), report, {&numByRule, &numByType, &numByCompute, &numCasts});
   }
 
 private:
@@ -160,5 +162,11 @@ private:
         return layer.getLayerName();
     return "cache";
   }
+
+private:
+  Counter numByRule{"sides-by-rule"};
+  Counter numByType{"sides-by-type"};
+  Counter numByCompute{"sides-by-compute"};
+  Counter numCasts{"casts"};
 };
 } // namespace

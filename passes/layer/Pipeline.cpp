@@ -24,26 +24,27 @@ struct TextOptions : PassPipelineOptions<TextOptions> {
   ListOption<std::string> outputs{*this, "outputs", llvm::cl::desc("outputs to keep")};
   ListOption<std::string> absent{*this, "absent", llvm::cl::desc("inputs that are not given")};
   Option<bool> seed{*this, "seed", llvm::cl::desc("the cache as tensors that follow the policy"), llvm::cl::init(false)};
+  Option<bool> report{*this, "report", llvm::cl::desc("remarks on what was counted"), llvm::cl::init(false)};
   Option<std::string> semantics{*this, "semantics", llvm::cl::desc("graphc or axon"), llvm::cl::init("graphc")};
 };
 
 } // namespace
 
 void buildLayerPipeline(OpPassManager &manager, const LayerPipelineOptions &options) {
-  manager.addPass(createResolveOptional({{options.absent.begin(), options.absent.end()}}));
+  manager.addPass(createResolveOptional({{options.absent.begin(), options.absent.end()}, options.report}));
   if (options.seed)
-    manager.addPass(createExpandCache());
-  manager.addPass(createApplyPolicy({join(options.policy, ";")}));
-  manager.addPass(createPruneOutputs({{options.outputs.begin(), options.outputs.end()}}));
+    manager.addPass(createExpandCache({options.report}));
+  manager.addPass(createApplyPolicy({join(options.policy, ";"), options.report}));
+  manager.addPass(createPruneOutputs({{options.outputs.begin(), options.outputs.end()}, options.report}));
   OpPassManager &casts = manager.nest<GraphOp>();
-  casts.addPass(createMaterializeCasts({options.semantics}));
+  casts.addPass(createMaterializeCasts({options.semantics, options.report}));
   if (options.seed)
     return; // what the seed executes: every cast, and no cache type to fuse or pin
-  casts.addPass(createFoldCasts());
-  casts.addPass(createFuseCache());
-  manager.addPass(createPinCache({join(options.pins, ";")}));
-  manager.addNestedPass<GraphOp>(createFoldCasts());
-  manager.addPass(createVerifyCache());
+  casts.addPass(createFoldCasts({options.report}));
+  casts.addPass(createFuseCache({options.report}));
+  manager.addPass(createPinCache({join(options.pins, ";"), options.report}));
+  manager.addNestedPass<GraphOp>(createFoldCasts({options.report}));
+  manager.addPass(createVerifyCache({options.report}));
 }
 
 void registerLayerPasses() {
@@ -57,6 +58,7 @@ void registerLayerPasses() {
         options.outputs.assign(text.outputs.begin(), text.outputs.end());
         options.absent.assign(text.absent.begin(), text.absent.end());
         options.seed = text.seed;
+        options.report = text.report;
         options.semantics = text.semantics;
         buildLayerPipeline(manager, options);
       });

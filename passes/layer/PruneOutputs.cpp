@@ -1,5 +1,6 @@
 // Keeps requested outputs. Everything in a graph is free of side effects, so
 // what an output no longer reaches can go.
+#include "IR/Counters.h"
 #include "passes/layer/Passes.h"
 
 #include "llvm/ADT/SetVector.h"
@@ -62,6 +63,7 @@ struct PruneOutputs : graphc::layer::impl::PruneOutputsBase<PruneOutputs> {
       graph.updateSignature();
     }
     pruneParameters();
+    reportCounters(getOperation(), getArgument(), report, {&numPruned, &numKept, &numOps, &numParameters});
   }
 
 private:
@@ -114,5 +116,11 @@ private:
         ++numParameters;
       }
   }
+
+private:
+  Counter numPruned{"outputs-pruned"};
+  Counter numKept{"outputs-kept"};
+  Counter numOps{"ops-removed"};
+  Counter numParameters{"parameters-removed"};
 };
 } // namespace

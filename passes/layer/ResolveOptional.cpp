@@ -1,5 +1,6 @@
 // Absent inputs. The pass visits ops in order and marks what is absent by its
 // type; what is left with that type at the end has no meaning and is erased.
+#include "IR/Counters.h"
 #include "passes/layer/Passes.h"
 
 #include "llvm/ADT/SetVector.h"
@@ -12,6 +13,7 @@ namespace graphc::layer {
 } // namespace graphc::layer
 
 using namespace mlir;
+using namespace graphc;
 using namespace graphc::layer;
 using AbsentType = graphc::layer::NoneType;
 
@@ -45,6 +47,8 @@ struct ResolveOptional : graphc::layer::impl::ResolveOptionalBase<ResolveOptiona
     for (GraphOp graph : getOperation().getOps<GraphOp>())
       if (failed(resolve(graph)))
         return signalPassFailure();
+    reportCounters(getOperation(), getArgument(), report, {&numInputs, &numAttentions, &numCacheOps, &numOutputs,
+                       &numPresent});
   }
 
 private:
@@ -160,5 +164,12 @@ private:
     graph.setInputNamesAttr(ArrayAttr::get(&getContext(), names));
     graph.updateSignature();
   }
+
+private:
+  Counter numInputs{"inputs-absent"};
+  Counter numAttentions{"attentions-uncached"};
+  Counter numCacheOps{"cache-ops-gone"};
+  Counter numOutputs{"outputs-absent"};
+  Counter numPresent{"optionals-present"};
 };
 } // namespace

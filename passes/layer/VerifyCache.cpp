@@ -1,6 +1,7 @@
 // The contract of the cache, proved on the layer graph. The cast verifier and
 // the linearity of the graph do a part of the work: no cast takes a cache, and a
 // cache value is consumed once, so following updates forward is following memory.
+#include "IR/Counters.h"
 #include "passes/layer/Passes.h"
 #include "passes/layer/Slots.h"
 
@@ -40,6 +41,8 @@ static Value behindCasts(Value value) {
 
 namespace {
 struct VerifyCache : graphc::layer::impl::VerifyCacheBase<VerifyCache> {
+  using VerifyCacheBase::VerifyCacheBase;
+
   void runOnOperation() override {
     bool sound = true;
     for (GraphOp graph : getOperation().getOps<GraphOp>()) {
@@ -57,7 +60,8 @@ struct VerifyCache : graphc::layer::impl::VerifyCacheBase<VerifyCache> {
       sound &= checkAliases(graph);
     }
     if (!sound)
-      signalPassFailure();
+      return signalPassFailure();
+    reportCounters(getOperation(), getArgument(), report, {&numSlots, &numRows, &numAliases, &numBytes});
   }
 
 private:
@@ -196,5 +200,11 @@ private:
     }
     return sound;
   }
+
+private:
+  Counter numSlots{"slots"};
+  Counter numRows{"row-operands"};
+  Counter numAliases{"caches-in-place"};
+  Counter numBytes{"bytes-per-row"};
 };
 } // namespace

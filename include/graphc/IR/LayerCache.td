@@ -17,7 +17,7 @@ def Layer_PositionsOp : Layer_Op<"positions", [Pure, AttrSizedOperandSegments]> 
   let arguments = (ins Optional<Layer_IntTensor>:$offset, Layer_IntTensor:$ids,
                        Optional<AnyTypeOf<[Layer_IntTensor, Layer_NoneType]>>:$mask);
   let results = (outs Layer_IntTensor:$y);
-  let assemblyFormat = "($offset^ `for`)? $ids (`mask` $mask^)? attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = "custom<OffsetAndIds>($offset, $ids) (`mask` $mask^)? attr-dict `:` functional-type(operands, results)";
 }
 
 def Layer_GetBlockCacheOp : Layer_Op<"get_block_cache", [Pure,
