@@ -133,6 +133,7 @@ absl::StatusOr<Program::Model> readModel(ModuleOp module) {
   model.hiddenSize = entries.integer("hidden_size");
   model.numLayers = entries.integer("num_layers");
   model.maxLength = entries.integer("max_length");
+  model.isExtendable = !attributes.contains("position_limit");
   model.bosTokenIds = entries.integers("bos_token_ids");
   model.eosTokenIds = entries.integers("eos_token_ids");
   if (!entries.status.ok())

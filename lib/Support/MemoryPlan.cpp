@@ -62,7 +62,8 @@ absl::StatusOr<Extents> largestCall(const Program &program, PlanRequest &request
   if (request.stateRows == 0)
     request.stateRows = std::max(request.chunk, request.batch);
   const std::tuple<std::string_view, int64_t, int64_t> bounds[] = {
-      {"batch", request.batch, 1 << 20},     {"capacity", request.capacity, program.model.maxLength},
+      {"batch", request.batch, 1 << 20},
+      {"capacity", request.capacity, program.model.isExtendable ? kMost : program.model.maxLength},
       {"chunk", request.chunk, kMost},       {"threads", request.threads, 1 << 10},
       {"logit rows", request.logitRows, kMost}, {"state rows", request.stateRows, kMost}};
   for (auto [name, value, most] : bounds)

@@ -127,9 +127,10 @@ struct Program {
     int64_t vocabSize = 0;
     int64_t hiddenSize = 0;
     int64_t numLayers = 0;
-    int64_t maxLength = 0; ///< Most tokens of a sequence; bounds the capacity.
+    int64_t maxLength = 0; ///< Most tokens of a sequence; bounds the capacity, or is its default.
     std::vector<int64_t> bosTokenIds;
     std::vector<int64_t> eosTokenIds;
+    bool isExtendable = false; ///< Sequences may pass maxLength: positions are angles, not table rows.
     bool operator==(const Model &) const = default;
   };
   Model model;

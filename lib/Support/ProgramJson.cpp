@@ -191,13 +191,16 @@ absl::StatusOr<Binding> bindingFromJson(const json &object, const std::string &w
 }
 
 json modelToJson(const Program::Model &model) {
-  return {{"family", model.family},
+  json object{{"family", model.family},
           {"vocab_size", model.vocabSize},
           {"hidden_size", model.hiddenSize},
           {"num_layers", model.numLayers},
           {"max_length", model.maxLength},
           {"bos_token_ids", model.bosTokenIds},
           {"eos_token_ids", model.eosTokenIds}};
+  if (model.isExtendable)
+    object["extendable"] = true;
+  return object;
 }
 
 absl::StatusOr<Program::Model> modelFromJson(const json &object, const std::string &where) {
@@ -210,7 +213,8 @@ absl::StatusOr<Program::Model> modelFromJson(const json &object, const std::stri
   model.maxLength = reader.integer("max_length");
   model.bosTokenIds = reader.integers("bos_token_ids");
   model.eosTokenIds = reader.integers("eos_token_ids");
-  reader.onlyKeys({"family", "vocab_size", "hidden_size", "num_layers", "max_length",
+  model.isExtendable = reader.boolean("extendable");
+  reader.onlyKeys({"family", "vocab_size", "hidden_size", "num_layers", "max_length", "extendable",
                    "bos_token_ids", "eos_token_ids"});
   if (!reader.status.ok())
     return reader.status;

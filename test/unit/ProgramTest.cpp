@@ -220,6 +220,10 @@ TEST(MemoryPlan, takesDefaultsFromModelAndRequest) {
 TEST(MemoryPlan, refusesWhatTheModelCannotHold) {
   EXPECT_EQ(failure(planMemory(example(), {.capacity = 1001}).status()),
             "capacity must be from 1 to 1000, got 1001");
+  Program ropes = example();
+  ropes.model.isExtendable = true;
+  EXPECT_EQ(planMemory(ropes, {.capacity = 1001})->request.capacity, 1001);
+  EXPECT_EQ(parseProgram(programText(ropes), "text").value(), ropes);
   EXPECT_EQ(failure(planMemory(example(), {.batch = 0}).status()),
             "batch must be from 1 to 1048576, got 0");
   Program large = example();
