@@ -15,8 +15,8 @@ using namespace graphc;
 
 namespace {
 const std::string kFolder = GRAPHC_TEST_DIR "/models/tokenizers/";
-const char *const kKinds[] = {"gpt2",   "prefixed", "llama3",   "qwen",
-                              "llama2", "mistral",  "metaspace"};
+const char *const kKinds[] = {"gpt2",   "prefixed", "llama3",    "qwen",
+                              "llama2", "mistral",  "metaspace", "cuts"};
 
 std::unique_ptr<Tokenizer> load(const std::string &path) {
   auto tokenizer = Tokenizer::load(path);

@@ -5,9 +5,10 @@
 
 Trains small tokenizers of each kind that graphc reads, on the text below (which
 was written for this purpose), with Hugging Face tokenizers 0.23; then records
-what that library makes of INPUTS. Writes <kind>.json and goldens.json. With a
-folder, also writes real_goldens.json for gpt2_tokenizer.json and
-llama_spm_bpe_tokenizer.json in it (ids only; the files are not part of graphc).
+what that library makes of INPUTS. Writes goldens.json, and <kind>.json where there is
+none yet (training breaks ties differently on each run). With a folder, also
+writes real_goldens.json for gpt2_tokenizer.json and llama_spm_bpe_tokenizer.json
+in it (ids only; the files are not part of graphc).
 """
 import json
 import pathlib
@@ -48,6 +49,7 @@ The waves came in, the waves went out; the keeper kept the light, the light kept
 INPUTS = [s.encode() for s in [
     "", " ", "  ", "a", " a", "a ", "Hello, world!", "The keeper's lamp wasn't lit.",
     "I'M SURE THEY'LL SEE WE'VE DONE IT, YOU'RE RIGHT, HE'D SAY'S", "it\u017fs K\u212aelvin '\u017f",
+    "O'Sx it'Dz we'LLy 'Reed",
     "Größe, Höhe, maß, ÜBER", "mañana ¿qué?", "Смотритель маяка", "灯台守は毎晩、天気を書き留めた。",
     "看守灯塔的人", "등대지기는", "حارس المنارة", "प्रकाशस्तंभ का", "Người giữ hải đăng",
     "Nguo\u031b\u0300i giu\u031b\u0303 ha\u0309i dang", "cafe\u0301 café \u0041\u030a \u212b \u00c5",
@@ -193,7 +195,25 @@ def metaspace():
     return fallback_vocabulary(t, 300, missing=100)
 
 
-KINDS = [gpt2, prefixed, llama3, qwen, llama2, mistral, metaspace]
+def cuts():
+    """Every way to cut at a match, no bytes to fall back to, unknown characters joined."""
+    t = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
+    t.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("!", "?")])
+    t.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Digits(individual_digits=False),
+        pre_tokenizers.Split("e", behavior="merged_with_previous"),
+        pre_tokenizers.Split(Regex("[aou]"), behavior="merged_with_next"),
+        pre_tokenizers.Split(Regex(r"\p{Cyrillic}|[!-/]"), behavior="contiguous"),
+        pre_tokenizers.Split(Regex(r"[^\p{Cc}]+"), behavior="removed", invert=True),
+        pre_tokenizers.Metaspace(prepend_scheme="first", split=True)])
+    t.decoder = decoders.Metaspace(prepend_scheme="first")
+    t.train_from_iterator(TEXT, trainers.BpeTrainer(vocab_size=200, limit_alphabet=60, show_progress=False,
+                                                    special_tokens=["<unk>", "<s>", "</s>"]))
+    t.add_tokens([AddedToken("ship", normalized=True)])
+    return t
+
+
+KINDS = [gpt2, prefixed, llama3, qwen, llama2, mistral, metaspace, cuts]
 
 
 def golden(t, rng):
@@ -211,14 +231,13 @@ def golden(t, rng):
 def main():
     out = {"tokenizers": tokenizers.__version__, "inputs": [raw.hex() for raw in INPUTS], "kinds": {}}
     for make in KINDS:
-        t = make()
-        rng = random.Random(1)
-        whole = json.loads(t.to_str())
-        if make in (gpt2, llama2):  # the older spelling of merges
-            whole["model"]["merges"] = [" ".join(pair) for pair in whole["model"]["merges"]]
-        text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
-        (HERE / f"{make.__name__}.json").write_text(text + "\n")
-        out["kinds"][make.__name__] = golden(Tokenizer.from_str(text), rng)
+        path = HERE / f"{make.__name__}.json"
+        if not path.exists():
+            whole = json.loads(make().to_str())
+            if make in (gpt2, llama2):  # the older spelling of merges
+                whole["model"]["merges"] = [" ".join(pair) for pair in whole["model"]["merges"]]
+            path.write_text(json.dumps(whole, ensure_ascii=False, separators=(",", ":")) + "\n")
+        out["kinds"][make.__name__] = golden(Tokenizer.from_file(str(path)), random.Random(1))
     (HERE / "goldens.json").write_text(json.dumps(out, separators=(",", ":")) + "\n")
     if len(sys.argv) > 1:
         real = {}
