@@ -84,7 +84,9 @@ def MaterializeCasts : Pass<"layer-materialize-casts", "::graphc::layer::GraphOp
   let description = [{
     Float operands of a layer are cast to `compute`, parameters first to `params`;
     results take the type `output`, or `compute` where it is absent, because a
-    layer rounds its f32 interior once, to the type of its result. New cache rows
+    layer rounds its f32 interior once, to the type of its result. An attention
+    without a compute type reads its query as f32, since its probabilities take
+    the query's type. New cache rows
     are cast to the compute type of the attention that reads them, then to the
     slot's type if it is pinned. With `semantics=axon` a result is rounded to
     `compute` and then cast to `output`. Each cast says which key of which layer

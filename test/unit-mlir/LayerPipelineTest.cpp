@@ -3,6 +3,7 @@
 // pipeline makes of it, for every policy and pin.
 #include "CacheGraph.h"
 #include "Models.h"
+#include "RandomTensors.h"
 #include "passes/layer/Passes.h"
 
 #include "mlir/Pass/PassManager.h"
@@ -116,7 +117,8 @@ TEST_P(LayerPipeline, keepsMeaningUnderMixedPolicies) {
   for (const std::string semantics : {"graphc", "axon"})
     for (const std::string &policy : {"compute=bf16,output=f32;add:compute=f32", "compute=bf16;layers.0.*:compute=f32",
                                       "attention:compute=bf16", "params=bf16", "compute=f16,output=bf16",
-                                      "compute=bf16,output=f16,params=f16", "attention:compute=f32,output=bf16;dense:compute=bf16"}) {
+                                      "compute=bf16,output=f16,params=f16", "split_heads:compute=bf16",
+                                      "dense:compute=bf16", "attention:output=bf16", "attention:compute=f32,output=bf16;dense:compute=bf16"}) {
       Setting setting{{}, {"k=f16,v=bf16"}, semantics};
       for (size_t begin = 0; begin < policy.size();) {
         const size_t end = std::min(policy.find(';', begin), policy.size());
@@ -126,6 +128,38 @@ TEST_P(LayerPipeline, keepsMeaningUnderMixedPolicies) {
       SCOPED_TRACE(semantics + " " + policy);
       expectPipelineKeeps(GetParam(), setting);
     }
+}
+
+TEST_P(LayerPipeline, keepsMeaningUnderRandomPolicies) {
+  // Every kind of layer gets types of its own, or none.
+  std::vector<std::string> kinds;
+  Model model(std::string(GRAPHC_TEST_DIR) + "/models/" + GetParam());
+  model.module->walk([&](layer::PolicyLayer op) {
+    const std::string kind = op->getName().stripDialect().str();
+    if (!llvm::is_contained(kinds, kind))
+      kinds.push_back(kind);
+  });
+  RandomTensors random(std::hash<std::string>()(GetParam()));
+  const auto maybe = [&](const std::string &key) {
+    const char *const types[] = {"", "f32", "bf16", "f16"};
+    const std::string type = types[random.integer(0, 3)];
+    return type.empty() ? type : "," + key + "=" + type;
+  };
+  for (int round = 0; round < 8; ++round) {
+    Setting setting;
+    for (const std::string &kind : kinds)
+      if (const std::string keys = maybe("params") + maybe("compute") + maybe("output"); !keys.empty())
+        setting.policy.push_back(kind + ":" + keys.substr(1));
+    if (const std::string pin = maybe("k") + maybe("v"); !pin.empty())
+      setting.pins = {pin.substr(1)};
+    setting.semantics = round % 2 ? "axon" : "graphc";
+    std::string text = setting.semantics;
+    for (const auto &rules : {setting.policy, setting.pins})
+      for (const std::string &rule : rules)
+        text += " " + rule;
+    SCOPED_TRACE(text);
+    expectPipelineKeeps(GetParam(), setting);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, LayerPipeline, testing::ValuesIn(fixtures()), fixtureTestName);
