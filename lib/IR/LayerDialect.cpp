@@ -150,7 +150,7 @@ LogicalResult AttentionCacheType::verify(llvm::function_ref<InFlightDiagnostic()
     return emitError() << "cache heads and head size must be positive, got " << kvHeads << " x " << headDim;
   for (Type element : {keys, values})
     if (!isa<mlir::NoneType>(element) && !isa<FloatType>(element))
-      return emitError() << "cache dtype must be a float type, got '" << element << "'";
+      return emitError() << "cache dtype must be a float type, got " << element;
   return success();
 }
 
@@ -174,7 +174,7 @@ LogicalResult PolicyAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitEr
                                  Type output) {
   for (Type type : {params, compute, output})
     if (type && !isa<FloatType>(type))
-      return emitError() << "policy dtype must be a float type, got '" << type << "'";
+      return emitError() << "policy dtype must be a float type, got " << type;
   return success();
 }
 

@@ -90,8 +90,10 @@ private:
       if (!consumes(use))
         continue;
       if (consumer) {
-        auto diagnostic = use.getOwner()->emitOpError("cache_c1: a cache value is consumed at most once");
-        diagnostic.attachNote(consumer->getOwner()->getLoc()) << "also consumed here";
+        const bool later = consumer->getOwner()->isBeforeInBlock(use.getOwner());
+        OpOperand &first = later ? *consumer : use, &second = later ? use : *consumer;
+        auto diagnostic = second.getOwner()->emitOpError("cache_c1: a cache value is consumed at most once");
+        diagnostic.attachNote(first.getOwner()->getLoc()) << "also consumed here";
         return diagnostic;
       }
       consumer = &use;
