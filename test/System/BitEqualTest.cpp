@@ -1,0 +1,137 @@
+// What must not change a single bit (docs/Numerics.md T7, T8): how a prompt is
+// split or batched, the number of threads, capacity, stale rows, a repeat, the
+// shared object instead of the JIT, one more output.
+#include "Fixture.h"
+#include "Runtime/Trace.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+using namespace graphc;
+using namespace graphc::system_test;
+
+namespace {
+/// Fixtures whose ropes do not depend on the session's length.
+const std::vector<std::string> kPlain = {"llama/mha", "llama/mqa_bias_one_layer", "llama/llama3", "gpt2/gelu_new"};
+
+class BitEqual : public testing::TestWithParam<std::string> {
+protected:
+  void SetUp() override {
+    golden = readGolden(GetParam());
+    options.policy = {"compute=f32"};
+    compiled = compileFixture(GetParam(), options);
+    model = openModel(*compiled, GetParam());
+    prompt = *std::max_element(golden.prompts.begin(), golden.prompts.end(),
+                               [](const Ids &a, const Ids &b) { return a.size() < b.size(); });
+    expected = whole(model, sizes());
+  }
+  SessionOptions sizes() const {
+    return {.capacity = golden.sessionLength, .threads = 2, .logitRows = int64_t(prompt.size())};
+  }
+  std::vector<float> whole(std::shared_ptr<const Model> of, SessionOptions with) {
+    auto session = openSession(std::move(of), with);
+    return logitsOf(*session, 0, prompt);
+  }
+
+  Golden golden;
+  CompileOptions options;
+  std::optional<CompiledModel> compiled;
+  std::shared_ptr<const Model> model;
+  Ids prompt;
+  std::vector<float> expected;
+};
+} // namespace
+
+TEST_P(BitEqual, promptSplitAtEveryPoint) {
+  for (size_t at = 1; at < prompt.size(); ++at) {
+    auto session = openSession(model, sizes());
+    std::vector<float> logits = logitsOf(*session, 0, std::span(prompt).first(at));
+    const std::vector<float> rest = logitsOf(*session, 0, std::span(prompt).subspan(at));
+    logits.insert(logits.end(), rest.begin(), rest.end());
+    ASSERT_EQ(logits, expected) << "split at " << at;
+  }
+}
+
+TEST_P(BitEqual, tokenByToken) {
+  auto session = openSession(model, sizes());
+  std::vector<float> logits;
+  for (const int32_t &id : prompt) {
+    const std::vector<float> row = logitsOf(*session, 0, {&id, 1});
+    logits.insert(logits.end(), row.begin(), row.end());
+  }
+  EXPECT_EQ(logits, expected);
+}
+
+TEST_P(BitEqual, chunksOfALongPrompt) {
+  SessionOptions chunked = sizes();
+  chunked.chunk = 3;
+  EXPECT_EQ(whole(model, chunked), expected);
+}
+
+TEST_P(BitEqual, batchedAndAlone) {
+  SessionOptions batched = sizes();
+  batched.batch = int64_t(golden.prompts.size());
+  batched.logitRows = 0;
+  for (const Ids &ids : golden.prompts)
+    batched.logitRows += int64_t(ids.size());
+  auto session = openSession(model, batched);
+  std::vector<NewTokens> tokens;
+  for (size_t i = 0; i < golden.prompts.size(); ++i)
+    tokens.push_back({int64_t(i), golden.prompts[i], NewTokens::Logits::All});
+  auto view = session->forward(tokens);
+  ASSERT_TRUE(view.ok()) << view.status();
+  int64_t row = 0;
+  for (size_t i = 0; i < golden.prompts.size(); ++i) {
+    auto alone = openSession(model, sizes());
+    const std::vector<float> logits = logitsOf(*alone, 0, golden.prompts[i]);
+    EXPECT_EQ(std::memcmp(logits.data(), view->data + row * view->vocab, logits.size() * sizeof(float)), 0) << i;
+    row += int64_t(golden.prompts[i].size());
+  }
+}
+
+TEST_P(BitEqual, otherThreadsCapacityAndARepeat) {
+  for (const int64_t threads : {1, 2, 3, 5}) {
+    SessionOptions other = sizes();
+    other.threads = threads;
+    EXPECT_EQ(whole(model, other), expected) << threads << " threads";
+  }
+  SessionOptions larger = sizes();
+  if (GetParam().starts_with("llama"))
+    larger.capacity += 71;
+  EXPECT_EQ(whole(model, larger), expected);
+}
+
+TEST_P(BitEqual, staleRowsAreNeverRead) {
+  auto session = openSession(model, sizes());
+  const CallView call = TraceAccess::lastCall(*session);
+  for (size_t i = 0; i < call.program.bindings.size(); ++i) {
+    const Binding &binding = call.program.bindings[i];
+    if (binding.kind == Binding::Kind::Cache)
+      std::memset(call.pointers[i], 0xff, *byteSize(call.program, binding, call.dims)); // NaN in every dtype
+  }
+  EXPECT_EQ(logitsOf(*session, 0, prompt), expected);
+}
+
+TEST_P(BitEqual, oneMoreOutput) {
+  CompileOptions more = options;
+  more.outputs = {"logits", "hidden_states"};
+  EXPECT_EQ(whole(openModel(compileFixture(GetParam(), more), GetParam()), sizes()), expected);
+}
+
+TEST_P(BitEqual, sharedObjectAndJit) {
+  const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("graphc-system-" + testName({GetParam(), 0}));
+  std::filesystem::create_directories(folder);
+  const std::string path = folder / "out.so";
+  const absl::Status written = compiled->writeSharedObject(path);
+  ASSERT_TRUE(written.ok()) << written;
+  EXPECT_TRUE(std::filesystem::exists(folder / "out.h"));
+  auto executable = Executable::load(path);
+  ASSERT_TRUE(executable.ok()) << executable.status();
+  auto loaded = Model::open(*executable, folderOf(GetParam()));
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(whole(*loaded, sizes()), expected);
+  std::filesystem::remove_all(folder);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, BitEqual, testing::ValuesIn(kPlain), testName);

@@ -1,0 +1,200 @@
+// Compiled kernels against the interpreter, one at a time: after each kernel of
+// a real step its results are compared with the derived interval (docs/
+// Numerics.md T1, T4) and then replaced by the reference's, so that no error
+// travels. Policy x pin over {f32, bf16, f16}^3, a prompt and a decode step.
+#include "Fixture.h"
+#include "Reference/Comparison.h"
+#include "Reference/Interpreter.h"
+#include "Runtime/Trace.h"
+#include "Support/Safetensors.h"
+#include "graphc/IR/Layer.h"
+
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Parser/Parser.h"
+
+#include <cstring>
+#include <map>
+#include <set>
+
+using namespace graphc;
+using namespace graphc::system_test;
+
+namespace {
+
+double readElement(DType dtype, const void *memory, int64_t i) {
+  uint16_t bits;
+  float value;
+  if (dtype == DType::F32) {
+    std::memcpy(&value, static_cast<const char *>(memory) + 4 * i, 4);
+    return value;
+  }
+  std::memcpy(&bits, static_cast<const char *>(memory) + 2 * i, 2);
+  return dtype == DType::BF16 ? bf16ToFloat(bits) : f16ToFloat(bits);
+}
+
+void writeElement(DType dtype, void *memory, int64_t i, double value) {
+  const float f = float(value);
+  const uint16_t bits = dtype == DType::BF16 ? floatToBf16(f) : floatToF16(f);
+  if (dtype == DType::F32)
+    std::memcpy(static_cast<char *>(memory) + 4 * i, &f, 4);
+  else
+    std::memcpy(static_cast<char *>(memory) + 2 * i, &bits, 2);
+}
+
+/// Where element `i` of a (1, tokens, width) or (1, heads, tokens, headDim)
+/// tensor stands in (tokens, width) rows.
+int64_t placeOf(const std::vector<int64_t> &shape, int64_t i) {
+  if (shape.size() != 4)
+    return i;
+  const int64_t d = i % shape[3], t = i / shape[3] % shape[2], h = i / shape[3] / shape[2];
+  return (t * shape[1] + h) * shape[3] + d;
+}
+
+/// What traces call an op's first result.
+std::string nameOf(mlir::Operation *op) {
+  if (auto cast = mlir::dyn_cast<layer::CastOp>(op)) {
+    mlir::Operation *source = cast.getX().getDefiningOp();
+    std::string name = source ? nameOf(source) : "";
+    llvm::raw_string_ostream(name) << " as " << mlir::getElementTypeOrSelf(cast.getY().getType());
+    return name;
+  }
+  auto named = mlir::dyn_cast<layer::NamedLayer>(op);
+  return named ? named.getLayerName().str() : "";
+}
+
+class KernelByKernel {
+public:
+  KernelByKernel(const std::string &fixture, CompileOptions options) : golden(readGolden(fixture)) {
+    options.stage = Stage::Layer;
+    const std::string text = compileFixture(fixture, options).output();
+    options.stage = Stage::Object;
+    options.trace = true;
+    compiled = compileFixture(fixture, options);
+    context.loadDialect<layer::LayerDialect>();
+    module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
+    EXPECT_TRUE(module) << text;
+    checkpoint.emplace(*Checkpoint::open(folderOf(fixture)));
+    parameters.emplace(*checkpoint);
+    session = openSession(openModel(*compiled, fixture), {.capacity = golden.sessionLength, .logitRows = 64});
+    for (const TracedKernel &kernel : compiled->program().kernels)
+      for (const TracedKernel::Value &value : kernel.outputs)
+        traced.insert(value.name);
+  }
+
+  void run() {
+    reference::Options options;
+    options.bounds = true;
+    options.sessionLength = golden.sessionLength;
+    options.isBoundary = [&](mlir::Operation *op) { return traced.contains(nameOf(op)); };
+    options.observe = [&](mlir::Operation *op, unsigned result, const reference::Tensor &tensor) {
+      if (result == 0)
+        values[nameOf(op)] = tensor;
+    };
+    auto interpreter = reference::Interpreter::create(*module, *parameters, options);
+    ASSERT_TRUE(interpreter.ok()) << interpreter.status();
+    auto cache = interpreter->createCache(1, golden.sessionLength);
+    ASSERT_TRUE(cache.ok()) << cache.status();
+    const absl::Status hooked = TraceAccess::set(*session, [&](const CallView &call, int64_t k) { compareKernel(call, k); });
+    ASSERT_TRUE(hooked.ok()) << hooked;
+    step(*interpreter, *cache, golden.prompts[0]);
+    step(*interpreter, *cache, {golden.greedy[0][0]});
+    EXPECT_GT(kernels, 0);
+    for (const std::string &name : traced)
+      EXPECT_TRUE(compared.contains(name)) << name << " was never compared";
+  }
+
+private:
+  void step(reference::Interpreter &interpreter, reference::CacheState &cache, const Ids &ids) {
+    values.clear();
+    const reference::Tensor input(DType::I32, {1, int64_t(ids.size())}, std::vector<double>(ids.begin(), ids.end()));
+    auto outputs = interpreter.run(input, nullptr, &cache);
+    ASSERT_TRUE(outputs.ok()) << outputs.status();
+    logitsOf(*session, 0, ids);
+    compareCache(cache);
+  }
+
+  void compareKernel(const CallView &call, int64_t k) {
+    ++kernels;
+    for (const TracedKernel::Value &value : call.program.kernels[k].outputs) {
+      auto found = values.find(value.name);
+      ASSERT_TRUE(found != values.end()) << "no reference for " << value.name;
+      const reference::Tensor &tensor = found->second;
+      const DType dtype = call.program.bindings[value.binding].dtype;
+      ASSERT_EQ(dtype, tensor.dtype) << value.name;
+      void *memory = call.pointers[value.binding];
+      std::vector<double> actual(tensor.data.size());
+      for (size_t i = 0; i < actual.size(); ++i)
+        actual[i] = readElement(dtype, memory, placeOf(tensor.shape, i));
+      const reference::Agreement agreement = reference::compare(tensor, actual);
+      EXPECT_TRUE(agreement.holds(dtype))
+          << value.name << ": " << agreement.outside << " of " << agreement.count << " outside, "
+          << agreement.different << " different, worst " << agreement.worst << " bounds, first at " << agreement.first
+          << (agreement.first >= 0 ? ": got " + std::to_string(actual[agreement.first]) + ", reference " +
+                                         std::to_string(tensor.data[agreement.first])
+                                   : "");
+      for (size_t i = 0; i < actual.size(); ++i)
+        writeElement(dtype, memory, placeOf(tensor.shape, i), tensor.data[i]);
+      compared.insert(value.name);
+    }
+  }
+
+  /// Rows were written from the reference's own rows: they must be its bits.
+  void compareCache(const reference::CacheState &cache) {
+    const CallView call = TraceAccess::lastCall(*session);
+    for (size_t i = 0; i < call.program.bindings.size(); ++i) {
+      const Binding &binding = call.program.bindings[i];
+      if (binding.kind != Binding::Kind::Cache)
+        continue;
+      const reference::CacheSlot &slot = cache.blocks[binding.block].self;
+      const reference::Tensor &rows = (binding.name == "keys" ? slot.keys : slot.values).rows;
+      const int64_t capacity = rows.dim(2), width = rows.dim(3);
+      for (int64_t h = 0; h < rows.dim(1); ++h)
+        for (int64_t t = 0; t < cache.lengths[0]; ++t)
+          for (int64_t d = 0; d < width; ++d) {
+            const int64_t at = (h * capacity + t) * width + d;
+            ASSERT_EQ(readElement(binding.dtype, call.pointers[i], at), rows.data[at])
+                << binding.name << " of block " << binding.block << " head " << h << " row " << t;
+          }
+    }
+  }
+
+  Golden golden;
+  mlir::MLIRContext context;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  std::optional<CompiledModel> compiled;
+  std::optional<Checkpoint> checkpoint;
+  std::optional<reference::CheckpointParameters> parameters;
+  std::unique_ptr<Session> session;
+  std::set<std::string> traced, compared;
+  std::map<std::string, reference::Tensor> values;
+  int64_t kernels = 0;
+};
+
+using Combination = std::tuple<std::string, std::string, std::string, std::string>;
+class Kernels : public testing::TestWithParam<Combination> {};
+
+} // namespace
+
+TEST_P(Kernels, everyResultIsWithinItsBound) {
+  const auto &[fixture, compute, output, pin] = GetParam();
+  CompileOptions options;
+  options.policy = {"compute=" + compute + ",output=" + output};
+  options.pins = {pin};
+  options.outputs = {"logits", "hidden_states"};
+  KernelByKernel(fixture, options).run();
+}
+
+static std::string combinationName(const testing::TestParamInfo<Combination> &info) {
+  const auto &[fixture, compute, output, pin] = info.param;
+  return testName({fixture, 0}) + "_" + compute + "_" + output + "_" + pin;
+}
+
+INSTANTIATE_TEST_SUITE_P(PolicyTimesPin, Kernels,
+                         testing::Combine(testing::Values("llama/mha", "gpt2/gelu_new"),
+                                          testing::Values("f32", "bf16", "f16"), testing::Values("f32", "bf16", "f16"),
+                                          testing::Values("f32", "bf16", "f16")),
+                         combinationName);
+INSTANTIATE_TEST_SUITE_P(Fixtures, Kernels,
+                         testing::Combine(testing::ValuesIn(kFixtures), testing::Values("bf16"), testing::Values("f32"),
+                                          testing::Values("bf16")),
+                         combinationName);
