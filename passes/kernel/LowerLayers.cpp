@@ -70,6 +70,7 @@ private:
   LogicalResult lower(Operation &op);
   void lowerDense(layer::DenseOp op);
   void lowerElementwise(Operation &op, ValueRange operands);
+  void lowerMovement(Operation &op);
   void lowerAttention(layer::CachedAttentionOp op);
   template <typename KernelOp>
   void finish(KernelOp kernel, Value result, ArrayRef<Value> fused,
@@ -299,8 +300,7 @@ Value StepBuilder::applyElementwise(Operation &op, ArrayRef<Value> operands) {
   }
   if (isa<layer::ReluOp>(op))
     return arith::MaximumFOp::create(body, loc, x, constant(0));
-  assert(isa<layer::CastOp>(op) && "every elementwise layer has a formula");
-  return x;
+  return x; // a cast, or a rounding at a layer that only moves values
 }
 
 void StepBuilder::lowerElementwise(Operation &op, ValueRange operands) {
@@ -312,6 +312,25 @@ void StepBuilder::lowerElementwise(Operation &op, ValueRange operands) {
     fused.push_back(rows(operand, symbol));
   auto kernel = ElementwiseOp::create(body, op.getLoc(), x, fused, destination(result), layersOf(&op));
   finish(kernel, result, fused, [&](ValueRange scalars) { return applyElementwise(op, SmallVector<Value>(scalars)); });
+}
+
+/// Heads are columns already and a slice is a view: nothing moves, unless the
+/// layer also rounds or is itself an output.
+void StepBuilder::lowerMovement(Operation &op) {
+  Value source = buffers.lookup(op.getOperand(0)), result = op.getResult(0);
+  if (auto slice = dyn_cast<layer::SliceOp>(op)) {
+    Value count = memref::DimOp::create(body, op.getLoc(), source, 0);
+    source = memref::SubViewOp::create(
+        body, op.getLoc(), source, ArrayRef<OpFoldResult>{body.getIndexAttr(0), body.getIndexAttr(slice.getOffset())},
+        ArrayRef<OpFoldResult>{count, body.getIndexAttr(slice.getSize())},
+        ArrayRef<OpFoldResult>{body.getIndexAttr(1), body.getIndexAttr(1)});
+  }
+  if (getElementTypeOrSelf(source.getType()) == getElementTypeOrSelf(result.getType()) && !outputNames.contains(result)) {
+    buffers[result] = source;
+    return;
+  }
+  auto kernel = ElementwiseOp::create(body, op.getLoc(), source, ValueRange{}, destination(result), layersOf(&op));
+  finish(kernel, result, {});
 }
 
 void StepBuilder::lowerAttention(layer::CachedAttentionOp op) {
@@ -390,17 +409,8 @@ LogicalResult StepBuilder::lower(Operation &op) {
     finish(kernel, rotary.getY(), {});
     return success();
   }
-  if (isa<layer::SplitHeadsOp, layer::MergeHeadsOp>(op) && !outputNames.contains(op.getResult(0))) {
-    buffers[op.getResult(0)] = buffers.lookup(op.getOperand(0));
-    return success();
-  }
-  if (auto slice = dyn_cast<layer::SliceOp>(op)) {
-    Value source = buffers.lookup(slice.getX());
-    Value count = memref::DimOp::create(body, op.getLoc(), source, 0);
-    buffers[slice.getY()] = memref::SubViewOp::create(
-        body, op.getLoc(), source, ArrayRef<OpFoldResult>{body.getIndexAttr(0), body.getIndexAttr(slice.getOffset())},
-        ArrayRef<OpFoldResult>{count, body.getIndexAttr(slice.getSize())},
-        ArrayRef<OpFoldResult>{body.getIndexAttr(1), body.getIndexAttr(1)});
+  if (isa<layer::SplitHeadsOp, layer::MergeHeadsOp, layer::SliceOp>(op)) {
+    lowerMovement(op);
     return success();
   }
   if (auto attention = dyn_cast<layer::CachedAttentionOp>(op); attention && !attention.getWeights()) {
