@@ -144,6 +144,7 @@ absl::Status Compilation::runStages() {
   layers.pins = options.pins;
   layers.outputs = options.outputs;
   layers.semantics = options.policySemantics;
+  layers.report = options.inspect.statistics;
   auto buildLayers = [&](OpPassManager &manager) { layer::buildLayerPipeline(manager, layers); };
   if (absl::Status status = runPasses("layer", buildLayers, ofModel); !status.ok())
     return status;
