@@ -80,9 +80,9 @@ void Attention::probabilities(Row &row) const {
   }
   // 2^at with its significand rounded to C, relative to 2^M.
   const auto power = [&](double at, double relative) {
-    const double whole = std::floor(at);
-    if (std::isinf(at))
+    if (!std::isfinite(at))
       return at < 0 ? 0.0 : at;
+    const double whole = std::floor(at);
     const double significand = arithmetic.f32(std::exp2(at - whole) * (1 + relative));
     return std::ldexp(arithmetic.roundSignificand(settings.compute, significand),
                       int(std::clamp(whole - greatest, -2000.0, 2000.0)));

@@ -154,6 +154,17 @@ TEST(Layers, attentionRoundsProbabilitiesAndSumsTheRounded) {
   EXPECT_EQ(keys(kExact).y.data[0], float((p * 10 + 20) / (p + 1)));
 }
 
+TEST(Layers, attentionTakesInfiniteAndNaNScores) {
+  TwoKeys keys;
+  keys.key.data = {-std::numeric_limits<double>::infinity(), 0};
+  const Arithmetic bounds(Mode::PolicyExact, 0, true);
+  for (const Arithmetic *arithmetic : {&kExact, &kF64, &bounds})
+    EXPECT_EQ(keys(*arithmetic).y.data, Values({20})); // seen, with weight 0
+  keys.key.data = {kNaN, 0};
+  for (const Arithmetic *arithmetic : {&kExact, &kF64, &bounds})
+    EXPECT_TRUE(std::isnan(keys(*arithmetic).y.data[0]));
+}
+
 TEST(Layers, attentionSharesKvHeadsInGroups) {
   const Tensor query(DType::F32, {1, 4, 1, 1}, {0, 0, 0, 0}), key(DType::F32, {1, 2, 1, 1}, {1, 1});
   const Tensor value(DType::F32, {1, 2, 1, 1}, {7, 8}), at(DType::I32, {1, 1}, {0});
