@@ -119,7 +119,7 @@ def LowerTraces : Pass<"cpu-lower-traces", "::mlir::ModuleOp"> {
 
 def LowerThreadQueries : Pass<"cpu-lower-thread-queries", "::mlir::ModuleOp"> {
   let summary = "turns kernel.thread_id and kernel.num_threads into calls of the OpenMP runtime";
-  let dependentDialects = ["::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect"];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect"];
 }
 
 def MarkFunctions : Pass<"cpu-mark-functions", "::mlir::ModuleOp"> {
