@@ -1,5 +1,5 @@
 /* Runs a compiled model from C: artefact, weights folder, new tokens, and the
-   prompt as token ids.   usage: generate OUT.so WEIGHTS COUNT ID... */
+   prompt as token ids.   usage: run OUT.so WEIGHTS COUNT ID... */
 #include "graphc/c/graphc.h"
 
 #include <stdio.h>
