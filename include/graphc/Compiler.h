@@ -50,7 +50,7 @@ struct InspectOptions {
   bool printIrAfterAll = false;
   std::string irTree;      ///< Folder for the IR after each pass, a file a pass.
   bool timing = false;
-  bool statistics = false; ///< Of passes, why-nots included.
+  bool statistics = false; ///< A remark of each layer pass on what it counted, why-nots included.
   std::string reproducer;  ///< File for what reproduces an internal error; a handler for
                            ///< crashing passes is installed meanwhile. Empty: none.
 };

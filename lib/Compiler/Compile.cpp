@@ -39,7 +39,6 @@ public:
   DiagnosticText diagnostics{&context};
 
 private:
-  absl::Status checkOptions();
   absl::Status checkTarget();
   absl::Status runStages();
   absl::Status runPasses(llvm::StringRef phase, llvm::function_ref<void(OpPassManager &)> build, absl::StatusCode failure);
@@ -73,7 +72,7 @@ absl::Status Compilation::checkTarget() {
   return absl::OkStatus();
 }
 
-absl::Status Compilation::checkOptions() {
+absl::Status checkRules(const CompileOptions &options) {
   for (const std::string &rule : options.policy)
     if (absl::StatusOr<PolicyRule> parsed = parsePolicyRule(rule); !parsed.ok())
       return parsed.status();
@@ -82,13 +81,15 @@ absl::Status Compilation::checkOptions() {
       return parsed.status();
   if (options.policySemantics != "graphc" && options.policySemantics != "axon")
     return invalidArgument("policy semantics must be graphc or axon, got '", options.policySemantics, "'");
-  if (options.optimize > 3)
-    return invalidArgument("optimisation level must be from 0 to 3, got ", options.optimize);
-  return checkTarget();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<CompiledModel> Compilation::compile(Load load) {
-  if (absl::Status status = checkOptions(); !status.ok())
+  if (absl::Status status = checkRules(options); !status.ok())
+    return status;
+  if (options.optimize > 3)
+    return invalidArgument("optimisation level must be from 0 to 3, got ", options.optimize);
+  if (absl::Status status = checkTarget(); !status.ok())
     return status;
   absl::StatusOr<OwningOpRef<ModuleOp>> loaded = load();
   if (!loaded.ok())
@@ -107,8 +108,6 @@ absl::Status Compilation::runPasses(llvm::StringRef phase, llvm::function_ref<vo
   TimingScope scope = timer.nest(phase);
   PassManager manager(&context);
   manager.enableTiming(scope);
-  if (options.inspect.statistics)
-    manager.enableStatistics();
   auto always = [](Pass *, Operation *) { return true; };
   if (options.inspect.printIrAfterAll)
     manager.enableIRPrinting(nullptr, always, /*printModuleScope=*/false, /*printAfterOnlyOnChange=*/true);
@@ -122,7 +121,7 @@ absl::Status Compilation::runPasses(llvm::StringRef phase, llvm::function_ref<vo
   if (succeeded(manager.run(*module)))
     return absl::OkStatus();
   std::string errors = diagnostics.takeErrors();
-  if (errors.find("error: contract: ") != errors.npos)
+  if (isBrokenContract(errors))
     failure = absl::StatusCode::kAborted;
   return absl::Status(failure, errors.empty() ? concat(std::string_view(phase), " passes failed") : errors);
 }
@@ -144,7 +143,7 @@ absl::Status Compilation::runStages() {
   layers.pins = options.pins;
   layers.outputs = options.outputs;
   layers.semantics = options.policySemantics;
-  layers.report = options.inspect.statistics;
+  layers.report = options.inspect.statistics; // MLIR's own statistics are compiled out of release builds
   auto buildLayers = [&](OpPassManager &manager) { layer::buildLayerPipeline(manager, layers); };
   if (absl::Status status = runPasses("layer", buildLayers, ofModel); !status.ok())
     return status;

@@ -63,6 +63,8 @@ DiagnosticText::DiagnosticText(MLIRContext *context)
         return success();
       }) {}
 
+bool isBrokenContract(std::string_view text) { return text.find("error: contract: ") != text.npos; }
+
 std::string DiagnosticText::takeErrors() {
   std::string text = std::move(errors);
   errors.clear();

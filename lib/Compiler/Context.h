@@ -5,6 +5,7 @@
 #include "mlir/IR/MLIRContext.h"
 
 #include <string>
+#include <string_view>
 
 namespace graphc {
 
@@ -28,5 +29,8 @@ private:
   std::string errors, remarks;
   mlir::ScopedDiagnosticHandler handler;
 };
+
+/// True if a verifier of the cache's contract is among the errors in `text`.
+bool isBrokenContract(std::string_view text);
 
 } // namespace graphc

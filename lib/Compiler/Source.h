@@ -12,6 +12,11 @@
 
 namespace graphc {
 
+struct CompileOptions;
+
+/// InvalidArgument unless the policy and pin rules parse and the semantics is known.
+absl::Status checkRules(const CompileOptions &options);
+
 /// The verified module of the model at `path`: a checkpoint folder is imported,
 /// a file is parsed, as text or bytecode. FailedPrecondition with the
 /// diagnostics; NotFound if there is nothing at `path`.

@@ -21,5 +21,6 @@ using Arguments = std::span<const std::string_view>;
 int compileMain(Arguments arguments);
 int importMain(Arguments arguments);
 int runMain(Arguments arguments);
+int evalMain(Arguments arguments);
 
 } // namespace graphc

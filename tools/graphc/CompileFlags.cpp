@@ -1,3 +1,4 @@
+// Rules are kept as text: the compiler parses them, and its messages quote them.
 #include "CompileFlags.h"
 
 #include "Support/File.h"
@@ -51,7 +52,7 @@ void CompileFlags::addTargetOptions(Options &options) {
   options.flag("--mlir-print-ir-after-all", inspect.printIrAfterAll, "prints the IR after each pass to standard error");
   options.text("--mlir-print-ir-tree-dir", "DIR", inspect.irTree, "writes the IR after each pass to files in DIR");
   options.flag("--mlir-timing", inspect.timing, "prints the time of each pass to standard error");
-  options.flag("--mlir-pass-statistics", inspect.statistics, "prints what passes did, and why they did not");
+  options.flag("--mlir-pass-statistics", inspect.statistics, "prints what the layer passes did, and why they did not");
   options.text("--reproducer", "FILE", inspect.reproducer, "where an internal error leaves what reproduces it\n(default: a new file in the temporary folder)");
 }
 

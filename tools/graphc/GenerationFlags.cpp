@@ -1,3 +1,4 @@
+// Prompts in three spellings, arrays and tokens out.
 #include "GenerationFlags.h"
 
 #include "CompileFlags.h"
@@ -36,6 +37,14 @@ static absl::StatusOr<std::vector<int32_t>> parseIds(std::string_view text) {
   return ids;
 }
 
+absl::StatusOr<uint64_t> parseUnsigned(std::string_view text) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size())
+    return invalidArgument("must be an integer of at least 0, got '", text, "'");
+  return value;
+}
+
 void GenerationFlags::add(Options &options) {
   options.list("-p --prompt", "TEXT", texts, "text to go on from; several make a batch");
   options.custom("--tokens", "IDS",
@@ -61,17 +70,15 @@ void GenerationFlags::add(Options &options) {
   options.custom("--temperature", "T", number(sampling.temperature, 0, 1000), "0, the default, takes the likeliest token; above, the\nnext token is drawn");
   options.custom("--top-k", "K",
                  [this](std::string_view text) -> absl::Status {
-                   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), sampling.topK);
-                   return error == std::errc() && end == text.data() + text.size() && sampling.topK >= 0
-                              ? absl::OkStatus() : invalidArgument("must be an integer of at least 0, got '", text, "'");
+                   absl::StatusOr<uint64_t> value = parseUnsigned(text);
+                   return value.ok() ? (sampling.topK = int(std::min<uint64_t>(*value, INT32_MAX)), absl::OkStatus()) : value.status();
                  },
                  "draws among the K likeliest only; 0, the default: among all");
   options.custom("--top-p", "P", number(sampling.topP, 0, 1), "draws among the fewest likeliest whose sum is P (default 1)");
   options.custom("--seed", "S",
                  [this](std::string_view text) -> absl::Status {
-                   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), sampling.seed);
-                   return error == std::errc() && end == text.data() + text.size()
-                              ? absl::OkStatus() : invalidArgument("must be an integer of at least 0, got '", text, "'");
+                   absl::StatusOr<uint64_t> value = parseUnsigned(text);
+                   return value.ok() ? (sampling.seed = *value, absl::OkStatus()) : value.status();
                  },
                  "of the random numbers (default 0); sequence i uses S + i");
   options.integer("-t --threads", "N", 1, threads, "threads (default: all cores)");

@@ -29,6 +29,9 @@ struct GenerationFlags {
   absl::StatusOr<std::vector<std::vector<int32_t>>> prompts(const Encode &encode) const;
 };
 
+/// An integer of at least 0.
+absl::StatusOr<uint64_t> parseUnsigned(std::string_view text);
+
 /// The folder with the weights of MODEL: `given`, or the folder that MODEL is or
 /// lies in, the current one for standard input.
 std::string weightsFolder(const std::string &given, const std::string &model);

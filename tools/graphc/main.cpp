@@ -22,6 +22,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"import", "turns a Hugging Face checkpoint into a layer graph (.ir)", importMain},
     {"run", "generates from a prompt, with a model or a compiled one", runMain},
+    {"eval", "does the same by the reference interpreter", evalMain},
 };
 
 std::string help() {
