@@ -42,17 +42,9 @@ OpOperand *parameterUse(OpOperand &operand) {
 class Application {
 public:
   explicit Application(ModuleOp module) : module(module) {
-    module.walk([&](Operation *op) {
-      if (auto layer = dyn_cast<PolicyLayer>(op)) {
-        PolicyAttr old = layer.getLayerPolicy();
-        layers.push_back(layer);
-        policies.push_back(old ? Policy{{old.getParams()}, {old.getCompute()}, {old.getOutput()}} : Policy());
-      } else if (auto reader = dyn_cast<ParamOp>(op)) {
-        readers.push_back(reader);
-        for (OpOperand &use : reader->getUses())
-          storage[&use] = {reader.getStorageAttr() ? reader.getStorageAttr().getValue() : Type()};
-      }
-    });
+    for (GraphOp graph : module.getOps<GraphOp>())
+      for (Operation &op : graph.getBody().front())
+        collect(&op);
     for (PolicyLayer layer : layers)
       things.push_back({view(layer->getName().stripDialect()), view(layer.getLayerName())});
     for (ParamOp reader : readers)
@@ -125,6 +117,18 @@ public:
   }
 
 private:
+  void collect(Operation *op) {
+    if (auto layer = dyn_cast<PolicyLayer>(op)) {
+      PolicyAttr old = layer.getLayerPolicy();
+      layers.push_back(layer);
+      policies.push_back(old ? Policy{{old.getParams()}, {old.getCompute()}, {old.getOutput()}} : Policy());
+    } else if (auto reader = dyn_cast<ParamOp>(op)) {
+      readers.push_back(reader);
+      for (OpOperand &use : reader->getUses())
+        storage[&use] = {reader.getStorageAttr() ? reader.getStorageAttr().getValue() : Type()};
+    }
+  }
+
   /// Splits a reader whose uses differ in their storage type.
   void writeStorage(ParamOp reader) {
     SmallVector<OpOperand *> ordered;

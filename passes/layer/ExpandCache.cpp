@@ -22,6 +22,7 @@ namespace {
 struct SlotLeaves {
   unsigned first = 0;   // leaf of its keys, counted in the whole cache
   unsigned inBlock = 0; // the same, counted in the block
+  int64_t kvHeads = 1;
   PolicyLayer reader;
 };
 
@@ -44,6 +45,8 @@ public:
   LogicalResult run() {
     for (Slot &slot : collectSlots(graph))
       enterSlot(slot);
+    if (failed(checkUsers()))
+      return failure();
     for (auto &[root, expansion] : expansions)
       unpack(cast<BlockArgument>(root), expansion);
     for (Operation &op : llvm::make_early_inc_range(graph.getBody().front())) {
@@ -68,7 +71,7 @@ private:
     SlotLeaves where;
     where.first = leafTypes[slot.root].size();
     where.inBlock = where.first - expansion.blockFirst.back();
-    int64_t heads = slot.type.getKvHeads();
+    int64_t heads = where.kvHeads = slot.type.getKvHeads();
     if (!slot.readers.empty()) {
       where.reader = slot.readers.front();
       heads = cast<RankedTensorType>(where.reader->getOperand(0).getType()).getDimSize(1);
@@ -79,6 +82,15 @@ private:
                                       builder.getF32Type());
     leafTypes[slot.root].append(2, leaf);
     expansion.slots[{slot.block, slot.cross}] = where;
+  }
+
+  /// A cache that something else than attention, cache operations and the output
+  /// takes cannot be taken apart.
+  LogicalResult checkUsers() {
+    for (Operation &op : graph.getBody().front())
+      if (!isa<CacheOp, AttentionOp, OutputOp>(op) && llvm::any_of(op.getOperandTypes(), isCache))
+        return op.emitOpError("takes a cache; seed mode has no form for that");
+    return success();
   }
 
   void unpack(BlockArgument argument, Expansion &expansion) {
@@ -192,12 +204,12 @@ private:
   Value store(Expansion &expansion, const SlotLeaves &slot, int64_t block, StringRef what, Value leaf, Value rows,
               Location loc) {
     auto leafType = cast<RankedTensorType>(leaf.getType()), rowType = cast<RankedTensorType>(rows.getType());
-    const int64_t times = leafType.getDimSize(2) / rowType.getDimSize(1);
+    const int64_t times = leafType.getDimSize(2) / slot.kvHeads;
     const std::string path = slot.reader ? PolicyLayer(slot.reader).getLayerName().str() + "." + what.str()
                                          : node(expansion.name, block, "self." + what.str());
     if (times > 1) {
       SmallVector<int64_t> shape(rowType.getShape());
-      shape[1] *= times;
+      shape[1] = leafType.getDimSize(2);
       rows = RepeatHeadsOp::create(builder, loc, rowType.clone(shape), builder.getStringAttr(path + ".repeat"),
                                    policyOf(slot), rows, builder.getI64IntegerAttr(times));
       ++numRepeated;

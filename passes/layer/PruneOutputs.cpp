@@ -99,8 +99,9 @@ private:
         continue;
       }
       ++numKept;
-      auto optional = value.getDefiningOp<OptionalOp>(); // it is wanted, hence no longer optional
-      values.push_back(optional ? optional.getX() : value);
+      while (auto optional = value.getDefiningOp<OptionalOp>()) // it is wanted, hence no longer optional
+        value = optional.getX();
+      values.push_back(value);
       names.push_back(name);
     }
     output.getValuesMutable().assign(values);

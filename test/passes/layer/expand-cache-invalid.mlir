@@ -8,6 +8,15 @@ layer.graph @explicit(%cache: !cache) -> (!cache) attributes {casts = #layer.cas
 
 // -----
 
+!cache = !layer.cache<!layer.block_cache<self = !layer.attention_cache<2 x 16, full, keys = auto, values = auto>>>
+layer.graph @hidden(%cache: !cache) -> (!cache) attributes {input_names = ["cache"]} {
+  // expected-error@+1 {{takes a cache; seed mode has no form for that}}
+  %c = optional "c"(%cache) : (!cache) -> !cache
+  output cache = %c : !cache
+}
+
+// -----
+
 !cross = !layer.attention_cache<2 x 16, cross, keys = auto, values = auto>
 !block = !layer.block_cache<self = !layer.attention_cache<2 x 16, full, keys = auto, values = auto>, cross = !cross>
 !cache = !layer.cache<!block>
