@@ -23,6 +23,8 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/Timing.h"
 
+#include <filesystem>
+
 using namespace mlir;
 
 namespace graphc {
@@ -111,9 +113,14 @@ absl::Status Compilation::runPasses(llvm::StringRef phase, llvm::function_ref<vo
   auto always = [](Pass *, Operation *) { return true; };
   if (options.inspect.printIrAfterAll)
     manager.enableIRPrinting(nullptr, always, /*printModuleScope=*/false, /*printAfterOnlyOnChange=*/true);
-  if (!options.inspect.irTree.empty())
+  if (!options.inspect.irTree.empty()) {
+    const std::string folder = options.inspect.irTree + "/" + phase.str();
+    std::error_code error;
+    if (std::filesystem::create_directories(folder, error); error) // MLIR makes one level only
+      return invalidArgument("folder '", folder, "' cannot be made: ", error.message());
     manager.enableIRPrintingToFileTree(nullptr, always, /*printModuleScope=*/true, /*printAfterOnlyOnChange=*/true,
-                                       /*printAfterOnlyOnFailure=*/false, options.inspect.irTree + "/" + phase.str());
+                                       /*printAfterOnlyOnFailure=*/false, folder);
+  }
   const bool internal = failure == absl::StatusCode::kInternal;
   if (internal && !options.inspect.reproducer.empty())
     manager.enableCrashReproducerGeneration(options.inspect.reproducer);
