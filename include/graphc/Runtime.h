@@ -226,7 +226,7 @@ struct Generation {
 
   /// Decoded tokens a second; of the prefill, if there are none.
   double tokensPerSecond() const;
-  /// "64 tokens, 57.1 tok/s, cache bf16, 1048576 bytes".
+  /// "64 tokens, 57.1 tok/s, cache bf16, 1048576 bytes", and whether the session became full.
   std::string closingLine() const;
 };
 

@@ -242,8 +242,14 @@ double Generation::tokensPerSecond() const {
 std::string Generation::closingLine() const {
   char rate[32];
   std::snprintf(rate, sizeof rate, "%.1f", tokensPerSecond());
-  return concat(newTokens, newTokens == 1 ? " token, " : " tokens, ", rate, " tok/s, cache ",
-                cacheDType, ", ", cacheBytes, " bytes");
+  std::string line = concat(newTokens, newTokens == 1 ? " token, " : " tokens, ", rate,
+                            " tok/s, cache ", cacheDType, ", ", cacheBytes, " bytes");
+  const auto full = std::count_if(sequences.begin(), sequences.end(),
+                                  [](const Sequence &s) { return s.stop == Stop::Capacity; });
+  if (full)
+    line += sequences.size() == 1 ? ", stopped: the session is full"
+                                  : concat(", ", full, " stopped: the session is full");
+  return line;
 }
 
 } // namespace graphc

@@ -182,12 +182,17 @@ absl::StatusOr<std::vector<size_t>> Selector::select(std::span<const Selectable>
   const Hits &hits = names.indices.empty() ? kinds : names;
   if (hits.indices.empty()) {
     std::vector<std::string_view> known;
+    std::set<std::string> groups; // what selects all layers below a path: "layers.0.*"
     for (const Selectable &thing : things) {
       if (where != Scope::Name && !thing.kind.empty())
         known.push_back(thing.kind);
-      if (where != Scope::Kind)
-        known.push_back(thing.name);
+      if (where == Scope::Kind)
+        continue;
+      known.push_back(thing.name);
+      for (size_t dot = thing.name.find('.'); dot != std::string_view::npos; dot = thing.name.find('.', dot + 1))
+        groups.insert(concat(thing.name.substr(0, dot), ancestors ? "" : ".*"));
     }
+    known.insert(known.end(), groups.begin(), groups.end());
     const std::string_view bare = std::string_view(source).substr(where == Scope::Any ? 0 : source.find(':') + 1);
     return invalidArgument("'", source, "' matches nothing", nearestHint(bare, known));
   }

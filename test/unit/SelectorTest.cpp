@@ -92,9 +92,12 @@ TEST(Selector, selectsByKindNameGlobAndRange) {
 TEST(Selector, aNameSelectsWhatIsBelowItOnRequest) {
   EXPECT_EQ(selected("layers.1", /*ancestors=*/true), (Indices{4, 5, 6}));
   EXPECT_EQ(selected("layers.0-1", /*ancestors=*/true).size(), 6u);
+}
+
+TEST(Selector, aPathThatIsNoLayerIsToldHowToSelectWhatIsBelowIt) {
   EXPECT_EQ(refusal("layers.1"),
-            "'layers.1' matches nothing; nearest: 'layers.1.ffn.gate', 'layers.1.self_attention', "
-            "'layers.1.self_attention_norm'");
+            "'layers.1' matches nothing; nearest: 'layers.1.*', 'layers.1.ffn.*', 'layers.1.ffn.gate'");
+  EXPECT_EQ(refusal("layers.7"), "'layers.7' matches nothing; nearest: 'layers.*', 'layers.0.*', 'layers.1.*'");
 }
 
 TEST(Selector, aGlobThatIsAKindAndANameButSelectsTheSameIsNoAmbiguity) {

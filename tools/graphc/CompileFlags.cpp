@@ -64,8 +64,18 @@ void CompileFlags::finish() {
         (std::filesystem::temp_directory_path(error) / concat("graphc-reproducer-", ::getpid(), ".mlir")).string();
 }
 
+/// What stands before a message: nothing if it begins with a place and a severity
+/// of its own, so that editors find the place.
+static std::string prefixOf(std::string_view command, std::string_view message) {
+  const std::string_view line = message.substr(0, message.find('\n'));
+  if (line.substr(0, 7) == "error: ")
+    return concat(command, ": ");
+  return line.find(": error: ") != line.npos ? std::string() : concat(command, ": error: ");
+}
+
 int report(std::string_view command, const absl::Status &status, const std::string &reproducer) {
-  std::string text = concat(command, ": error: ", status.message(), "\n");
+  const std::string message(status.message());
+  std::string text = concat(prefixOf(command, message), message, "\n");
   const ErrorKind kind = errorKind(status);
   std::error_code error;
   if (kind == ErrorKind::Internal) {
