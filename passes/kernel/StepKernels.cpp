@@ -1,0 +1,179 @@
+// The kernel of each kind of layer. Rounding points become arith.truncf in
+// epilogues, and nothing else does.
+#include "passes/kernel/StepBuilder.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+using namespace mlir;
+using namespace graphc;
+using namespace graphc::kernel;
+
+Value StepBuilder::widen(Value scalar) {
+  return scalar.getType().isF32() ? scalar : arith::ExtFOp::create(body, scalar.getLoc(), body.getF32Type(), scalar);
+}
+
+Value StepBuilder::roundTo(Value scalar, Type type) {
+  return type.isF32() ? scalar : arith::TruncFOp::create(body, scalar.getLoc(), type, scalar);
+}
+
+Value StepBuilder::constant(double value) {
+  return arith::ConstantOp::create(body, graph.getLoc(), body.getF32FloatAttr(float(value)));
+}
+
+ArrayAttr StepBuilder::layersOf(Operation *op) {
+  auto named = dyn_cast<layer::NamedLayer>(op);
+  return builder.getStrArrayAttr({named ? named.getLayerName() : StringRef("cast")});
+}
+
+/// What a value is called in traces: its layer, and the types it was cast to.
+static std::string valueName(Value value) {
+  if (auto castOp = value.getDefiningOp<layer::CastOp>()) {
+    std::string name = valueName(castOp.getX());
+    llvm::raw_string_ostream(name) << " as " << getElementTypeOrSelf(value.getType());
+    return name;
+  }
+  auto named = dyn_cast_or_null<layer::NamedLayer>(value.getDefiningOp());
+  return named ? named.getLayerName().str() : "";
+}
+
+/// Adds the epilogue: `epilogue` of the interior value and the fused operands
+/// (all widened), or the interior value itself, rounded once to the result.
+void StepBuilder::finish(EpilogueKernel kernel, Value result, ArrayRef<Value> fused,
+                         llvm::function_ref<Value(ValueRange)> epilogue) {
+  OpBuilder::InsertionGuard guard(body);
+  Block *block = body.createBlock(&kernel.getEpilogue());
+  SmallVector<Value> scalars{block->addArgument(body.getF32Type(), result.getLoc())};
+  for (Value operand : fused)
+    scalars.push_back(block->addArgument(getElementTypeOrSelf(operand.getType()), result.getLoc()));
+  for (Value &scalar : scalars)
+    scalar = widen(scalar);
+  Value value = epilogue ? epilogue(scalars) : scalars.front();
+  YieldOp::create(body, result.getLoc(), roundTo(value, getElementTypeOrSelf(result.getType())));
+  kernel->setAttr(kValuesAttr, builder.getStrArrayAttr({valueName(result)}));
+}
+
+void StepBuilder::lower(layer::ParamOp op) {
+  parameters[op.getValue()] = {symbols.lookup<layer::ParameterOp>(op.getRef()), {}};
+}
+
+void StepBuilder::lower(layer::CastOp op) {
+  if (!isParameter(op.getX()))
+    return lowerElementwise(*op);
+  Parameter parameter = parameters.lookup(op.getX());
+  parameter.roundings.push_back(getElementTypeOrSelf(op.getY().getType()));
+  parameters[op.getY()] = parameter;
+}
+
+void StepBuilder::lower(layer::EmbeddingOp op) {
+  const bool ofPositions = op.getIds().getDefiningOp<layer::PositionsOp>();
+  auto kernel = EmbeddingOp::create(body, op.getLoc(), input(ofPositions ? "positions" : "ids", "tokens"),
+                                    parameter(op.getKernel()), ValueRange{}, destination(op.getY()), layersOf(op));
+  finish(kernel, op.getY(), {});
+}
+
+void StepBuilder::lower(layer::RmsNormOp op) {
+  auto kernel = RmsNormOp::create(body, op.getLoc(), buffers.lookup(op.getX()), parameter(op.getScale()), ValueRange{},
+                                  destination(op.getY()), op.getEpsilonAttr(), op.getShiftAttr(), layersOf(op));
+  finish(kernel, op.getY(), {});
+}
+
+void StepBuilder::lower(layer::LayerNormOp op) {
+  auto kernel = LayerNormOp::create(body, op.getLoc(), buffers.lookup(op.getX()), parameter(op.getScale()),
+                                    op.getBias() ? parameter(op.getBias()) : Value{}, ValueRange{},
+                                    destination(op.getY()), op.getEpsilonAttr(), layersOf(op));
+  finish(kernel, op.getY(), {});
+}
+
+void StepBuilder::lower(layer::RotaryEmbeddingOp op) {
+  layer::RopeAttr rope = op.getRope();
+  const int64_t headDim = cast<RankedTensorType>(op.getX().getType()).getShape()[3];
+  auto kernel = RotaryOp::create(body, op.getLoc(), buffers.lookup(op.getX()), input("positions", "tokens"),
+                                 ropeTable(rope, "cos"), ropeTable(rope, "sin"), ValueRange{}, destination(op.getY()),
+                                 headDim, bool(rope.getInterleaved()), layersOf(op));
+  finish(kernel, op.getY(), {});
+}
+
+void StepBuilder::lower(layer::DenseOp op) {
+  StringRef symbol = domainOf(op.getY());
+  Value x = rows(op.getX(), symbol), kernel = parameter(op.getKernel());
+  SmallVector<Value> fused;
+  if (op.getBias())
+    fused.push_back(parameter(op.getBias()));
+  auto matmul = MatmulOp::create(body, op.getLoc(), x, kernel, fused, destination(op.getY()), op.getInputMajor(), phase,
+                                 TileAttr{}, layersOf(op));
+  finish(matmul, op.getY(), fused, [&](ValueRange scalars) -> Value {
+    return fused.empty() ? scalars[0] : arith::AddFOp::create(body, op.getLoc(), scalars[0], scalars[1]);
+  });
+}
+
+/// The scalar formula of an elementwise layer, f32.
+Value StepBuilder::applyElementwise(Operation &op, ArrayRef<Value> operands) {
+  Location loc = op.getLoc();
+  Value x = operands[0];
+  auto multiply = [&](Value a, Value b) -> Value { return arith::MulFOp::create(body, loc, a, b); };
+  auto add = [&](Value a, Value b) -> Value { return arith::AddFOp::create(body, loc, a, b); };
+  if (isa<layer::AddOp>(op))
+    return add(x, operands[1]);
+  if (isa<layer::MultiplyOp>(op))
+    return multiply(x, operands[1]);
+  if (isa<layer::SiluOp>(op)) {
+    Value exponential = math::ExpOp::create(body, loc, arith::NegFOp::create(body, loc, x));
+    return arith::DivFOp::create(body, loc, x, add(exponential, constant(1)));
+  }
+  if (isa<layer::GeluOp>(op)) {
+    Value erf = math::ErfOp::create(body, loc, multiply(x, constant(0.70710678118654752)));
+    return multiply(multiply(x, constant(0.5)), add(erf, constant(1)));
+  }
+  if (isa<layer::GeluTanhOp>(op)) {
+    Value cube = multiply(multiply(multiply(x, x), x), constant(0.044715));
+    Value tanh = math::TanhOp::create(body, loc, multiply(add(x, cube), constant(0.79788456080286536)));
+    return multiply(multiply(x, constant(0.5)), add(tanh, constant(1)));
+  }
+  if (isa<layer::ReluOp>(op))
+    return arith::MaximumFOp::create(body, loc, x, constant(0));
+  return x; // a cast, or a rounding at a layer that only moves values
+}
+
+void StepBuilder::lowerElementwise(Operation &op) {
+  Value result = op.getResult(0);
+  StringRef symbol = domainOf(result);
+  Value x = rows(op.getOperand(0), symbol);
+  SmallVector<Value> fused;
+  for (Value operand : op.getOperands().drop_front())
+    fused.push_back(rows(operand, symbol));
+  auto kernel = ElementwiseOp::create(body, op.getLoc(), x, fused, destination(result), layersOf(&op));
+  finish(kernel, result, fused, [&](ValueRange scalars) { return applyElementwise(op, SmallVector<Value>(scalars)); });
+}
+
+/// Heads are columns already and a slice is a view: nothing moves, unless the
+/// layer also rounds or is itself an output.
+void StepBuilder::lowerMovement(Operation &op) {
+  Value source = buffers.lookup(op.getOperand(0)), result = op.getResult(0);
+  if (auto slice = dyn_cast<layer::SliceOp>(op)) {
+    Value count = memref::DimOp::create(body, op.getLoc(), source, 0);
+    source = memref::SubViewOp::create(
+        body, op.getLoc(), source, ArrayRef<OpFoldResult>{body.getIndexAttr(0), body.getIndexAttr(slice.getOffset())},
+        ArrayRef<OpFoldResult>{count, body.getIndexAttr(slice.getSize())},
+        ArrayRef<OpFoldResult>{body.getIndexAttr(1), body.getIndexAttr(1)});
+  }
+  if (getElementTypeOrSelf(source.getType()) == getElementTypeOrSelf(result.getType()) && !outputNames.contains(result)) {
+    buffers[result] = source;
+    return;
+  }
+  auto kernel = ElementwiseOp::create(body, op.getLoc(), source, ValueRange{}, destination(result), layersOf(&op));
+  finish(kernel, result, {});
+}
+
+void StepBuilder::lower(layer::CachedAttentionOp op) {
+  layer::AttentionCacheType slot = op.getCache().getType().getSlot(op.getBlock(), /*cross=*/false);
+  Value keys = cacheMemory(slot, op.getBlock(), "keys", slot.getKeys());
+  Value values = cacheMemory(slot, op.getBlock(), "values", slot.getValues());
+  auto kernel = CachedAttentionOp::create(body, op.getLoc(), buffers.lookup(op.getQuery()), buffers.lookup(op.getKey()),
+                            buffers.lookup(op.getValue()), keys, values, input("starts", "batch+1"),
+                            input("lengths", "batch"), destination(op.getY()), /*scratch=*/ValueRange{},
+                            op.getScale(), op.getCausal(), op.getWindowAttr(), slot.isRing(), phase, TileAttr{},
+                            layersOf(op));
+  kernel->setAttr(kValuesAttr, builder.getStrArrayAttr({valueName(op.getY())}));
+}
