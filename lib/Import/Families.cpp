@@ -6,7 +6,7 @@
 using namespace graphc;
 using namespace graphc::importer;
 
-static const Family *const kFamilies[] = {&kLlama, &kGpt2};
+static const Family *const kFamilies[] = {&kLlama, &kMistral, &kGpt2};
 
 const Family *graphc::importer::findFamily(llvm::StringRef modelType) {
   for (const Family *family : kFamilies)

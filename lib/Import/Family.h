@@ -28,7 +28,7 @@ struct Family {
 };
 
 // The families, one file each.
-extern const Family kLlama, kGpt2;
+extern const Family kLlama, kMistral, kGpt2;
 
 /// The family that takes `modelType`; null if there is none.
 const Family *findFamily(llvm::StringRef modelType);

@@ -1,6 +1,6 @@
 // Llama 1 to 3.2 (transformers' LlamaForCausalLM): pre-norm blocks of grouped
 // attention with rotary embeddings and a gated feed-forward network.
-#include "Import/Family.h"
+#include "Import/Llama.h"
 
 #include <cmath>
 
@@ -8,34 +8,19 @@ using namespace mlir;
 using namespace graphc;
 using namespace graphc::importer;
 
-namespace {
-struct Llama {
-  int64_t vocab, hidden, layers, ffn, maxLength;
-  AttentionShape attention;
-  RopeSpec rope;
-  double epsilon;
-  Activation activation;
-  bool attentionBias, ffnBias, tied;
-};
-
-Llama read(Config &config) {
+Llama graphc::importer::readLlama(Config &config, LlamaDefaults defaults) {
   Llama model{};
   model.vocab = config.size("vocab_size");
   model.hidden = config.size("hidden_size");
   model.layers = config.size("num_hidden_layers", std::nullopt, /*most=*/4096);
   model.ffn = config.size("intermediate_size");
-  model.maxLength = config.size("max_position_embeddings", 2048);
+  model.maxLength = config.size("max_position_embeddings", defaults.maxLength);
   model.epsilon = config.positive("rms_norm_eps", 1e-6);
   model.activation = readActivation(config, "hidden_act", "silu");
-  model.attentionBias = config.flag("attention_bias", false);
-  model.ffnBias = config.flag("mlp_bias", false);
   model.tied = config.flag("tie_word_embeddings", false);
-  // Slices of a product that are summed afterwards: the same f32 sum in another
-  // order. Llama 2 13B says 2, and transformers 5 ignores it too.
-  config.size("pretraining_tp", 1);
 
   const int64_t heads = config.size("num_attention_heads", std::nullopt, /*most=*/65536);
-  const int64_t kvHeads = config.size("num_key_value_heads", heads);
+  const int64_t kvHeads = config.size("num_key_value_heads", defaults.kvHeads ? defaults.kvHeads : heads);
   if (heads % kvHeads)
     config.error("num_key_value_heads") << "key 'num_key_value_heads' must divide num_attention_heads = " << heads
                                         << ", got " << kvHeads;
@@ -49,7 +34,7 @@ Llama read(Config &config) {
 }
 
 /// Adds block `i` to the residual stream `x` (batch, tokens, hidden).
-Value block(GraphBuilder &g, const Llama &m, int64_t i, Value x) {
+static Value block(GraphBuilder &g, const Llama &m, int64_t i, Value x) {
   const std::string at = ("layers." + Twine(i)).str(), tensors = g.prefix() + at;
   const auto &[heads, kvHeads, headDim, scale, window] = m.attention;
 
@@ -76,8 +61,7 @@ Value block(GraphBuilder &g, const Llama &m, int64_t i, Value x) {
   return g.add(at + ".ffn.residual", x, down);
 }
 
-LogicalResult build(Config &config, const Family &family, GraphBuilder &g) {
-  const Llama m = read(config);
+LogicalResult graphc::importer::buildLlama(const Llama &m, Config &config, const Family &family, GraphBuilder &g) {
   if (failed(config.finish(family.name, family.harmlessKeys)))
     return failure();
   g.begin({m.vocab, m.hidden, m.maxLength}, SmallVector<AttentionShape>(size_t(m.layers), m.attention));
@@ -94,20 +78,28 @@ LogicalResult build(Config &config, const Family &family, GraphBuilder &g) {
   return failure(g.hasFailed());
 }
 
+namespace {
+LogicalResult build(Config &config, const Family &family, GraphBuilder &g) {
+  Llama model = readLlama(config, {.maxLength = 2048, .kvHeads = 0});
+  model.attentionBias = config.flag("attention_bias", false);
+  model.ffnBias = config.flag("mlp_bias", false);
+  // Slices of a product that are summed afterwards: the same f32 sum in another
+  // order. Llama 2 13B says 2, and transformers 5 ignores it too.
+  config.size("pretraining_tp", 1);
+  return buildLlama(model, config, family, g);
+}
+
 constexpr llvm::StringLiteral kModelTypes[] = {"llama"};
 constexpr llvm::StringLiteral kHarmless[] = {"max_sequence_length"};
-constexpr llvm::StringLiteral kPrefixes[] = {"model.", ""};
-// Frequencies are computed; the head of a tied model may be stored twice.
-constexpr llvm::StringLiteral kUnused[] = {".rotary_emb.inv_freq", "lm_head.weight"};
 } // namespace
 
 constexpr Family graphc::importer::kLlama{
     .name = "llama",
     .modelTypes = kModelTypes,
     .harmlessKeys = kHarmless,
-    .prefixes = kPrefixes,
+    .prefixes = kLlamaPrefixes,
     .probe = "embed_tokens.weight",
-    .unusedTensors = kUnused,
+    .unusedTensors = kLlamaUnusedTensors,
     .bosTokenId = 1,
     .eosTokenId = 2,
     .build = build,

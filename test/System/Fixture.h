@@ -22,7 +22,7 @@ struct Golden {
 
 inline const std::vector<std::string> kFixtures = {
     "llama/mha", "llama/mqa_bias_one_layer", "llama/linear", "llama/dynamic", "llama/yarn", "llama/yarn_mscale",
-    "llama/longrope", "llama/longrope_short", "llama/llama3", "gpt2/gelu_new", "gpt2/prefixless",
+    "llama/longrope", "llama/longrope_short", "llama/llama3", "mistral/window", "mistral/no_window", "gpt2/gelu_new", "gpt2/prefixless",
     "gpt2/relu_unscaled_untied", "gpt2/gelu_inverse_layer"};
 
 inline std::string folderOf(const std::string &fixture) { return std::string(GRAPHC_TEST_DIR) + "/models/" + fixture; }

@@ -102,10 +102,11 @@ def gpt2_tensors(fixture, seed):
 def config_json(fixture):
     """Contents of config.json in the fixture's spelling, without any end token unless the fixture asks for one."""
     ends = dict(bos_token_id=None, eos_token_id=None)
-    llama = fixture.family == "llama"
-    architecture = "LlamaForCausalLM" if llama else "GPT2LMHeadModel"
+    llama = fixture.is_llama_like
+    architecture = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "gpt2": "GPT2LMHeadModel"}[fixture.family]
     if fixture.style == "new":
-        make = transformers.LlamaConfig if llama else transformers.GPT2Config
+        make = {"llama": transformers.LlamaConfig, "mistral": transformers.MistralConfig,
+                "gpt2": transformers.GPT2Config}[fixture.family]
         rope = dict(rope_parameters=dict(fixture.rope)) if llama else {}
         config = make(architectures=[architecture], dtype=fixture.dtype, **{**ends, **fixture.extra_config},
                       **fixture.config, **rope)
@@ -114,8 +115,9 @@ def config_json(fixture):
         return {**{k: None for k in ends if k not in fixture.extra_config}, **written, **fixture.extra_config}
     written = dict(architectures=[architecture], model_type=fixture.family, **ends)
     if llama:
-        written.update(hidden_act="silu", initializer_range=0.02, use_cache=True, pretraining_tp=1)
-        written.update(attention_bias=False)
+        written.update(hidden_act="silu", initializer_range=0.02, use_cache=True)
+        if fixture.family == "llama":
+            written.update(pretraining_tp=1, attention_bias=False)
     else:
         written.update(attn_pdrop=0.1, embd_pdrop=0.1, resid_pdrop=0.1, n_ctx=fixture.config["n_positions"])
     geometry = {k: v for k, v in fixture.config.items() if v is not None}
@@ -125,7 +127,7 @@ def config_json(fixture):
 
 def write_checkpoint(fixture, seed, folder):
     """Writes config.json and the tensors, in one file or in shards with an index; returns the stored tensors."""
-    make = llama_tensors if fixture.family == "llama" else gpt2_tensors
+    make = llama_tensors if fixture.is_llama_like else gpt2_tensors
     dtype = getattr(torch, fixture.dtype)
     tensors = {name: torch.from_numpy(np.ascontiguousarray(t)).to(dtype).clone()
                for name, t in make(fixture, seed).items()}

@@ -13,7 +13,7 @@ class Fixture:
     """One folder test/models/<family>/<name>.
 
     config:         keys of config.json that give the geometry
-    rope:           rope keys in the new spelling (rope_parameters); Llama only
+    rope:           rope keys in the new spelling (rope_parameters); Llama and its kin only
     style:          "new" writes config.json through transformers 5, "old" spells it as transformers 4 did
     old_rope:       the same keys as `rope` in the old spelling (rope_theta, rope_scaling); style "old" only
     dtype:          dtype of the stored tensors; the goldens are computed in float32 from the widened values
@@ -21,6 +21,7 @@ class Fixture:
     extra_config:   further keys put into config.json as they are
     buffers:        stores the buffers that old checkpoints carry and a reader must skip
     store_head:     stores lm_head.weight although it is tied
+    attentions:     also stores the attention weights that `output_attentions` gives
     """
 
     family: str
@@ -39,6 +40,12 @@ class Fixture:
     extra_config: dict = field(default_factory=dict)
     buffers: bool = False
     store_head: bool = False
+    attentions: bool = False
+
+    @property
+    def is_llama_like(self) -> bool:
+        """True for the families with Llama's tensors: Mistral adds a window."""
+        return self.family in ("llama", "mistral")
 
     @property
     def session_length(self) -> int:
@@ -64,7 +71,7 @@ FIXTURES = [
     Fixture(
         "llama", "mha", "one kv head per head, head size 8, untied head, default rope",
         llama(32, 4, 4, 52, 101, 2, max_position_embeddings=64, rms_norm_eps=1e-3, tie_word_embeddings=False),
-        "float32", SHORT, new_tokens=16, rope=dict(rope_type="default", rope_theta=10000.0)),
+        "float32", SHORT, new_tokens=16, rope=dict(rope_type="default", rope_theta=10000.0), attentions=True),
     Fixture(
         "llama", "mqa_bias_one_layer", "one layer, one kv head, head size 20, every bias, tied head, own rope base",
         llama(60, 3, 1, 70, 77, 1, max_position_embeddings=64, rms_norm_eps=1e-3, tie_word_embeddings=True,
@@ -125,9 +132,20 @@ FIXTURES = [
             original_max_position_embeddings=32)),
         embedding_std=0.3, extra_config=dict(bos_token_id=1, eos_token_id=[2, 98])),
     Fixture(
+        "mistral", "window", "window of 8 on every layer, grouped kv heads, explicit head_dim, sharded",
+        llama(40, 4, 2, 54, 97, 2, head_dim=12, sliding_window=8, max_position_embeddings=256, rms_norm_eps=1e-3,
+              tie_word_embeddings=False),
+        "bfloat16", LONG, shards=2, rope=dict(rope_type="default", rope_theta=10000.0), attentions=True),
+    Fixture(
+        "mistral", "no_window", "sliding_window null, tied head, old spelling",
+        llama(36, 3, 3, 46, 81, 1, sliding_window=None, max_position_embeddings=64, rms_norm_eps=1e-3,
+              tie_word_embeddings=True),
+        "float16", SHORT, new_tokens=16, style="old", rope=dict(rope_type="default", rope_theta=1000.0),
+        old_rope=dict(rope_theta=1000.0), embedding_std=0.3, extra_config=dict(sliding_window=None)),
+    Fixture(
         "gpt2", "gelu_new", "transformer. prefix, tied head that is not stored, gelu_new, n_inner set",
         gpt2(40, 5, 70, 103, 2, 64, layer_norm_epsilon=1e-3, activation_function="gelu_new"),
-        "float32", SHORT, new_tokens=16, embedding_std=0.3),
+        "float32", SHORT, new_tokens=16, embedding_std=0.3, attentions=True),
     Fixture(
         "gpt2", "prefixless", "no name prefix, stored causal-mask buffers, one layer, head size 20, n_inner absent",
         gpt2(40, 2, None, 89, 1, 27, layer_norm_epsilon=1e-5, activation_function="gelu_new"),

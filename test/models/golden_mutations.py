@@ -112,6 +112,11 @@ def llama_mutations(model, length):
             fix_rope(model, change_length or length, change_config or config)
         return change
 
+    def window_of(size):
+        def change(model):
+            model.config.sliding_window = size
+        return change
+
     yield from parameters_dropped(model)
     yield head_mutation(model)
     parameters = config.rope_parameters
@@ -139,6 +144,9 @@ def llama_mutations(model, length):
     yield "norm eps times 100", set_all(norm, variance_epsilon=lambda e: 100 * e), True
     yield "activation gelu", set_all(mlp, act_fn=ACT2FN["gelu"]), True
     yield "gate and up swapped", gate_and_up_swapped, True
+    window = getattr(config, "sliding_window", None)
+    for other in [] if window is None else [window - 1, window + 1, None]:
+        yield f"window {other}", window_of(other), True
     yield "one future key visible", lambda model: None, False
 
 
@@ -193,7 +201,7 @@ def gpt2_mutations(model, length):
 
 
 def mutations(model, length):
-    make = llama_mutations if model.config.model_type == "llama" else gpt2_mutations
+    make = llama_mutations if model.config.model_type in ("llama", "mistral") else gpt2_mutations
     return make(model, length)
 
 

@@ -16,11 +16,14 @@ ACTIVATIONS = {
 }
 
 
-def attend(q, k, v, scale):
-    """Causal attention: q (heads, n, d); k, v (kvHeads, n, d); head h reads kv head h // (heads / kvHeads)."""
+def attend(q, k, v, scale, window=None):
+    """Causal attention: q (heads, n, d); k, v (kvHeads, n, d); head h reads kv head h // (heads / kvHeads). A query
+    sees the last `window` positions, its own included."""
     groups = q.shape[0] // k.shape[0]
     n = q.shape[1]
     hidden = torch.ones(n, n, dtype=torch.bool).triu(1)
+    if window is not None:
+        hidden |= torch.ones(n, n, dtype=torch.bool).tril(-window)
     out = []
     for h in range(q.shape[0]):
         scores = (q[h] @ k[h // groups].T * scale).masked_fill(hidden, -math.inf)
@@ -29,7 +32,7 @@ def attend(q, k, v, scale):
 
 
 def llama_logits(model, ids):
-    """Logits (tokens, vocab) in float64 of a LlamaForCausalLM for one sequence of ids."""
+    """Logits (tokens, vocab) in float64 of a LlamaForCausalLM or MistralForCausalLM for one sequence of ids."""
     c, w = model.config, {k: v.double() for k, v in model.state_dict().items()}
     cos, sin = model.model.rotary_emb(torch.zeros(1), torch.arange(len(ids))[None])
     cos, sin = cos[0].double(), sin[0].double()  # (n, headDim)
@@ -52,7 +55,8 @@ def llama_logits(model, ids):
         p = f"model.layers.{i}."
         a = norm(x, p + "input_layernorm.weight")
         q, k, v = (heads(linear(a, f"{p}self_attn.{n}_proj")) for n in "qkv")
-        x = x + linear(attend(rotate(q), rotate(k), v, c.head_dim**-0.5), p + "self_attn.o_proj")
+        attended = attend(rotate(q), rotate(k), v, c.head_dim**-0.5, getattr(c, "sliding_window", None))
+        x = x + linear(attended, p + "self_attn.o_proj")
         m = norm(x, p + "post_attention_layernorm.weight")
         gate = ACTIVATIONS[c.hidden_act](linear(m, p + "mlp.gate_proj"))
         x = x + linear(gate * linear(m, p + "mlp.up_proj"), p + "mlp.down_proj")

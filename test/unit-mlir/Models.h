@@ -53,7 +53,7 @@ private:
 /// "llama/mha" and the like: every fixture of test/models.
 inline std::vector<std::string> fixtures() {
   std::vector<std::string> names;
-  for (const std::string family : {"llama", "gpt2"})
+  for (const std::string family : {"llama", "mistral", "gpt2"})
     for (const auto &entry : std::filesystem::directory_iterator(std::string(GRAPHC_TEST_DIR) + "/models/" + family))
       names.push_back(family + "/" + entry.path().filename().string());
   std::sort(names.begin(), names.end());
