@@ -104,6 +104,7 @@ absl::StatusOr<Evaluation> evaluate(const std::string &path, const std::string *
     generation.stopTokens = eosTokens(**module);
   generation.keepLogits = options.keepLogits;
   generation.keepHiddenStates = options.keepHiddenStates;
+  generation.keepAttentions = options.keepAttentions;
   generation.onToken = options.onToken;
   if (options.choose)
     generation.choose = [&](int64_t sequence, std::span<const double> logits) {
@@ -112,7 +113,8 @@ absl::StatusOr<Evaluation> evaluate(const std::string &path, const std::string *
   absl::StatusOr<reference::Generation> result = reference::generate(*interpreter, options.prompts, generation);
   if (!result.ok())
     return result.status();
-  return Evaluation{std::move(result->tokens), toArray(result->logits), stack(result->hiddenStates), diagnostics.notes()};
+  return Evaluation{std::move(result->tokens), toArray(result->logits), stack(result->hiddenStates), stack(result->attentions),
+                    diagnostics.notes()};
 }
 
 } // namespace graphc

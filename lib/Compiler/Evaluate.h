@@ -25,7 +25,7 @@ struct EvaluateOptions {
   int64_t newTokens = 0;
   int64_t sessionLength = 0;        ///< Most tokens of a sequence; 0: the longest prompt and newTokens.
   bool stopAtEos = true;
-  bool keepLogits = false, keepHiddenStates = false;
+  bool keepLogits = false, keepHiddenStates = false, keepAttentions = false;
   /// Chooses the next token of `sequence`; null: the likeliest.
   std::function<absl::StatusOr<int32_t>(int64_t sequence, std::span<const float> logits)> choose;
   std::function<bool(int64_t sequence, int32_t token)> onToken; ///< False ends the generation.
@@ -41,6 +41,7 @@ struct Evaluation {
   std::vector<std::vector<int32_t>> tokens; ///< New tokens of each sequence, an EOS included.
   Array logits;                             ///< (batch, prompt tokens, vocab); zeros at padding.
   Array hiddenStates;                       ///< (layers + 1, batch, prompt tokens, hidden).
+  Array attentions;                         ///< (layers, batch, heads, prompt tokens, prompt tokens).
   std::string notes;                        ///< Warnings, a line each.
 };
 

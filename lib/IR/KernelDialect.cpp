@@ -78,5 +78,11 @@ LogicalResult CachedAttentionOp::verify() {
   const int64_t width = memrefOf(getQuery()).getShape().back(), kv = keys.getShape()[1] * keys.getShape()[3];
   if (width % kv || memrefOf(getOut()).getShape().back() != width)
     return emitOpError("attention_k1: query ") << getQuery().getType() << " does not fit the cache " << keys;
+  if (getWeights()) {
+    MemRefType weights = memrefOf(getWeights());
+    const int64_t heads = width / keys.getShape()[3];
+    if (weights.getRank() != 3 || weights.getShape()[1] != heads || !isa<FloatType>(weights.getElementType()))
+      return emitOpError("attention_k4: weights must be floats (rows, ") << heads << ", capacity), got " << weights;
+  }
   return success();
 }

@@ -49,6 +49,16 @@ static Tensor withoutPadding(Tensor x, const Tensor &mask) {
   return x;
 }
 
+/// Weights (batch, heads, tokens, keys) for the prompt's own keys: seed mode has
+/// one for each row of the cache.
+static Tensor ofPromptKeys(const Tensor &weights) {
+  const int64_t tokens = weights.dim(2);
+  Tensor result(weights.dtype, {weights.dim(0), weights.dim(1), tokens, tokens});
+  for (int64_t row = 0; row < weights.rows(); ++row)
+    std::copy_n(weights.data.begin() + row * weights.columns(), tokens, result.data.begin() + row * tokens);
+  return result;
+}
+
 absl::StatusOr<Generation> generate(Interpreter &interpreter, const std::vector<std::vector<int32_t>> &prompts,
                                     const GenerateOptions &options) {
   if (prompts.empty())
@@ -87,6 +97,13 @@ absl::StatusOr<Generation> generate(Interpreter &interpreter, const std::vector<
         return absl::NotFoundError("graph has no output 'hidden_states'");
       for (const Tensor &state : *hidden)
         result.hiddenStates.push_back(withoutPadding(state, batch.mask));
+    }
+    if (step == 0 && options.keepAttentions) {
+      const std::vector<Tensor> *attentions = outputs->find("attentions");
+      if (!attentions)
+        return absl::NotFoundError("graph has no output 'attentions'");
+      for (const Tensor &weights : *attentions)
+        result.attentions.push_back(ofPromptKeys(weights));
     }
     if (options.newTokens == 0)
       break;

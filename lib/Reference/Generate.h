@@ -14,6 +14,7 @@ struct GenerateOptions {
   std::vector<int32_t> stopTokens = {}; ///< A sequence ends with the first of these.
   bool keepLogits = false;
   bool keepHiddenStates = false;
+  bool keepAttentions = false;
 
   /// The next token of `sequence` from its logits (vocab); null: greedy, the
   /// lowest index of the greatest logit.
@@ -26,6 +27,7 @@ struct Generation {
   std::vector<std::vector<int32_t>> tokens; ///< New tokens of each sequence, a stop token included.
   Tensor logits;                            ///< (batch, promptTokens, vocab) if kept.
   std::vector<Tensor> hiddenStates;         ///< layers + 1 of (batch, promptTokens, hidden) if kept.
+  std::vector<Tensor> attentions;           ///< layers of (batch, heads, promptTokens, promptTokens) if kept.
   CacheState cache;                         ///< After the last run.
 };
 

@@ -37,15 +37,28 @@ public:
 private:
   using Body = llvm::function_ref<void(Value)>;
 
+  /// The keys of one tile that a token sees.
+  struct Piece {
+    Value token, slot;     ///< Row of the call; place in the token block.
+    Value position, count; ///< Of the first key; keys.
+    Value row;             ///< Of the first key in the cache.
+  };
+
   // Items.
   void forEachItem(Value thread, Value threads, bool byBlocks, llvm::function_ref<void(Value, Value, Value)> body);
   void append(Value sequence, Value head, Value first, Value last);
   void attend(Value sequence, Value head, Value first, Value last);
   // One token and one tile.
   void scores(Value token, Value head, Value sequence, Value group, Value row, Value count);
+  Value probability(Value x, Value base);
   void softmax(Value slot, Value group, Value count);
   void accumulate(Value slot, Value head, Value sequence, Value group, Value row, Value count);
   void finish(Value slot, Value token, Value head);
+  // The weights, if someone asks for them.
+  void clearWeights(Value token, Value head);
+  void weights(const Piece &piece, Value head, Value group);
+
+  void forEachPiece(Value sequence, Value first, Value last, llvm::function_ref<void(const Piece &)> body);
 
   Value rowOf(Value position);
   Value positionOf(Value token, Value sequence);
@@ -178,6 +191,33 @@ void AttentionEmitter::attend(Value sequence, Value head, Value first, Value las
       e.storeScalar(e.constant(0), total, {slot, g});
     });
   });
+  forEachPiece(sequence, first, last, [&](const Piece &piece) {
+    e.loop(e.index(0), e.index(group), e.index(rowsAtOnce), [&](Value g) {
+      scores(piece.token, head, sequence, g, piece.row, piece.count);
+      for (int64_t r = 0; r < rowsAtOnce; ++r)
+        softmax(piece.slot, e.add(g, r), piece.count);
+      accumulate(piece.slot, head, sequence, g, piece.row, piece.count);
+    });
+  });
+  e.loop(first, last, e.index(1), [&](Value token) { finish(e.sub(token, first), token, head); });
+  if (!op.getWeights())
+    return;
+  // M and l are known only now, and a 16-bit destination could not keep the
+  // scores until then: they are computed once more.
+  e.loop(first, last, e.index(1), [&](Value token) { clearWeights(token, head); });
+  forEachPiece(sequence, first, last, [&](const Piece &piece) {
+    e.loop(e.index(0), e.index(group), e.index(rowsAtOnce), [&](Value g) {
+      scores(piece.token, head, sequence, g, piece.row, piece.count);
+      for (int64_t r = 0; r < rowsAtOnce; ++r)
+        weights(piece, head, e.add(g, r));
+    });
+  });
+}
+
+/// Calls `body` for each tile of the rows that tokens [first, last) see and, tile
+/// by tile, each token that sees part of it.
+void AttentionEmitter::forEachPiece(Value sequence, Value first, Value last,
+                                    llvm::function_ref<void(const Piece &)> body) {
   Value from = e.mul(e.div(visible(first, sequence).first, kTile), kTile);
   Value to = visible(e.sub(last, 1), sequence).second;
   e.loop(from, to, e.index(kTile), [&](Value tile) {
@@ -188,19 +228,9 @@ void AttentionEmitter::attend(Value sequence, Value head, Value first, Value las
       Value end = e.min(e.add(tile, kTile), hi);
       Value count = e.sub(end, begin), slot = e.sub(token, first);
       Value any = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sgt, count, e.index(0));
-      auto guarded = scf::IfOp::create(e.b, e.loc, any, /*withElseRegion=*/false);
-      OpBuilder::InsertionGuard guard(e.b);
-      e.b.setInsertionPointToStart(guarded.thenBlock());
-      Value row = e.add(tileRow, e.sub(begin, tile));
-      e.loop(e.index(0), e.index(group), e.index(rowsAtOnce), [&](Value g) {
-        scores(token, head, sequence, g, row, count);
-        for (int64_t r = 0; r < rowsAtOnce; ++r)
-          softmax(slot, e.add(g, r), count);
-        accumulate(slot, head, sequence, g, row, count);
-      });
+      e.when(any, [&] { body({token, slot, begin, count, e.add(tileRow, e.sub(begin, tile))}); });
     });
   });
-  e.loop(first, last, e.index(1), [&](Value token) { finish(e.sub(token, first), token, head); });
 }
 
 Value AttentionEmitter::queryColumn(Value head, Value g, int64_t column) {
@@ -238,6 +268,13 @@ void AttentionEmitter::scores(Value token, Value head, Value sequence, Value g, 
   });
 }
 
+/// rd_C(2^(x - floor x)) * 2^(floor x - M), M = base: numerics A3.
+Value AttentionEmitter::probability(Value x, Value base) {
+  Value floor = e.floor(x);
+  Value significand = e.roundThrough(e.exp2Fraction(e.subf(x, floor)), compute);
+  return e.mulf(significand, e.powerOfTwo(e.subf(floor, base)));
+}
+
 /// Scores to probabilities relative to 2^M, M an integer no less than any
 /// floor(x): numerics A3, A4. Leaves the factor of the old sums in `rescale`.
 void AttentionEmitter::softmax(Value slot, Value g, Value count) {
@@ -256,9 +293,7 @@ void AttentionEmitter::softmax(Value slot, Value g, Value count) {
   e.storeScalar(factorOld, rescale, {g});
   Value base = e.broadcast(now);
   Value sum = e.loop(e.index(0), count, e.index(lanes), ValueRange{e.splat(0)}, [&](Value j, ValueRange carried) -> SmallVector<Value> {
-    Value x = e.load(score, {g, j}, lanes), floor = e.floor(x);
-    Value significand = e.roundThrough(e.exp2Fraction(e.subf(x, floor)), compute);
-    Value p = e.mulf(significand, e.powerOfTwo(e.subf(floor, base)));
+    Value p = probability(e.load(score, {g, j}, lanes), base);
     p = e.select(e.maskBelow(e.sub(count, j), lanes), p, e.splat(0));
     e.store(p, score, {g, j});
     return {e.addf(carried[0], p)};
@@ -309,6 +344,31 @@ void AttentionEmitter::finish(Value slot, Value token, Value head) {
       Value y = e.select(none, e.splat(0), arith::DivFOp::create(e.b, e.loc, sum, l));
       e.storeNarrow(y, op.getOut(), {token, queryColumn(head, g, column)}, std::min(lanes, headDim - column));
     }
+  });
+}
+
+/// weights[token, head, :] = 0: keys that the token does not see.
+void AttentionEmitter::clearWeights(Value token, Value head) {
+  Value capacity = e.dim(op.getWeights(), 2);
+  e.loop(e.index(0), e.index(group), e.index(1), [&](Value g) {
+    e.loop(e.index(0), capacity, e.index(lanes), [&](Value j) {
+      e.storeNarrowBelow(e.splat(0), op.getWeights(), {token, e.add(e.mul(head, group), g), j}, e.sub(capacity, j));
+    });
+  });
+}
+
+/// weights[token, head, position + j] = p[j] / l from the scores, with the final M
+/// and l: numerics A3, A4.
+void AttentionEmitter::weights(const Piece &piece, Value head, Value g) {
+  Value factor = e.splat(float(op.getScale().convertToDouble() * std::numbers::log2e));
+  Value base = e.broadcast(e.loadScalar(maximum, {piece.slot, g}));
+  Value l = e.broadcast(e.loadScalar(total, {piece.slot, g}));
+  Value none = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, l, e.splat(0));
+  e.loop(e.index(0), piece.count, e.index(lanes), [&](Value j) {
+    Value x = e.mulf(e.load(score, {g, j}, lanes), factor);
+    Value w = e.select(none, e.splat(0), e.divf(probability(x, base), l));
+    Value column = e.add(piece.position, j);
+    e.storeNarrowBelow(w, op.getWeights(), {piece.token, e.add(e.mul(head, group), g), column}, e.sub(piece.count, j));
   });
 }
 

@@ -265,11 +265,17 @@ Value VectorEmitter::loadWideAs(Value memref, ValueRange at, int64_t width, Type
   return roundThrough(wide, type);
 }
 
-void VectorEmitter::storeNarrow(Value value, Value memref, ValueRange at, int64_t width) {
+Value VectorEmitter::narrowTo(Value value, Value memref) {
   Type element = getElementTypeOrSelf(memref.getType());
-  if (!element.isF32())
-    value = arith::TruncFOp::create(b, loc, VectorType::get({lanes()}, element), value);
-  storeRaw(value, memref, at, width);
+  return element.isF32() ? value : arith::TruncFOp::create(b, loc, VectorType::get({lanes()}, element), value);
+}
+
+void VectorEmitter::storeNarrow(Value value, Value memref, ValueRange at, int64_t width) {
+  storeRaw(narrowTo(value, memref), memref, at, width);
+}
+
+void VectorEmitter::storeNarrowBelow(Value value, Value memref, ValueRange at, Value count) {
+  vector::MaskedStoreOp::create(b, loc, memref, at, maskBelow(count, lanes()), narrowTo(value, memref));
 }
 
 void VectorEmitter::prefetch(Value memref, ValueRange at) {

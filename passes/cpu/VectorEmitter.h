@@ -114,8 +114,13 @@ public:
   Value loadWideAs(Value memref, ValueRange at, int64_t width, mlir::Type type);
   /// Stores the first `width` lanes, rounded once to the memref's type.
   void storeNarrow(Value vector, Value memref, ValueRange at, int64_t width);
+  /// The same of the first `count` lanes, any index: none or all if it is out of range.
+  void storeNarrowBelow(Value vector, Value memref, ValueRange at, Value count);
   /// Fetches the line of an element, which may lie outside, into L2 and L3.
   void prefetch(Value memref, ValueRange at);
+
+  /// The vector rounded once to the memref's type.
+  Value narrowTo(Value vector, Value memref);
 
   // Epilogues.
   /// Applies the kernel's epilogue to `interior`, the elements [column, column +

@@ -33,10 +33,9 @@ LogicalResult StepBuilder::lower(Operation &op) {
             layer::OutputOp>([](auto) { return success(); }) // inputs of the step, and bookkeeping of the session
       .Case<layer::ParamOp, layer::CastOp, layer::EmbeddingOp, layer::DenseOp, layer::RmsNormOp, layer::LayerNormOp,
             layer::RotaryEmbeddingOp>([&](auto layer) { return lower(layer), success(); })
+      .Case([&](layer::CachedAttentionOp attention) { return lower(attention); })
       .Case<layer::SplitHeadsOp, layer::MergeHeadsOp, layer::SliceOp>([&](auto layer) { return lowerMovement(*layer), success(); })
       .Default([&](Operation *other) -> LogicalResult {
-        if (auto attention = dyn_cast<layer::CachedAttentionOp>(other); attention && !attention.getWeights())
-          return lower(attention), success();
         if (other->hasTrait<layer::IsElementwise>())
           return lowerElementwise(*other), success();
         auto named = dyn_cast<layer::NamedLayer>(other);

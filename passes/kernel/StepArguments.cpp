@@ -79,6 +79,20 @@ Value StepBuilder::destination(Value value) {
   return buffer;
 }
 
+/// Where attention writes its weights, (tokens, heads, capacity); null unless
+/// they are an output as they are and nothing else.
+Value StepBuilder::weightsDestination(Value weights) {
+  auto name = outputNames.find(weights);
+  if (name == outputNames.end() || !weights.hasOneUse())
+    return {};
+  auto type = cast<RankedTensorType>(weights.getType());
+  const int64_t heads = type.getShape()[1];
+  return argument("output " + name->second,
+                  MemRefType::get({ShapedType::kDynamic, heads, ShapedType::kDynamic}, type.getElementType()), "output",
+                  name->second,
+                  {builder.getStringAttr("tokens"), builder.getI64IntegerAttr(heads), builder.getStringAttr("capacity")});
+}
+
 //===-- Values ------------------------------------------------------------------===//
 
 /// (batch, tokens, width) and (batch, heads, tokens, headDim) are rows of

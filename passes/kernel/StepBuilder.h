@@ -48,6 +48,7 @@ private:
   mlir::Value ropeTable(layer::RopeAttr rope, llvm::StringRef part);
   mlir::Value cacheMemory(layer::AttentionCacheType slot, int64_t block, llvm::StringRef side, mlir::Type element);
   mlir::Value destination(mlir::Value value);
+  mlir::Value weightsDestination(mlir::Value weights);
 
   // Values.
   mlir::Value rows(mlir::Value value, llvm::StringRef symbol);
@@ -65,7 +66,7 @@ private:
   void lower(layer::RmsNormOp op);
   void lower(layer::LayerNormOp op);
   void lower(layer::RotaryEmbeddingOp op);
-  void lower(layer::CachedAttentionOp op);
+  mlir::LogicalResult lower(layer::CachedAttentionOp op);
   void lowerElementwise(mlir::Operation &op);
   void lowerMovement(mlir::Operation &op);
   void finish(EpilogueKernel kernel, mlir::Value result, llvm::ArrayRef<mlir::Value> fused,

@@ -166,14 +166,19 @@ void StepBuilder::lowerMovement(Operation &op) {
   finish(kernel, result, {});
 }
 
-void StepBuilder::lower(layer::CachedAttentionOp op) {
+LogicalResult StepBuilder::lower(layer::CachedAttentionOp op) {
+  Value weights = op.getWeights() ? weightsDestination(op.getWeights()) : Value();
+  if (op.getWeights() && !weights)
+    return op.emitError("weights of layer '") << op.getLayerName() << "' must be an output and nothing else";
   layer::AttentionCacheType slot = op.getCache().getType().getSlot(op.getBlock(), /*cross=*/false);
   Value keys = cacheMemory(slot, op.getBlock(), "keys", slot.getKeys());
   Value values = cacheMemory(slot, op.getBlock(), "values", slot.getValues());
   auto kernel = CachedAttentionOp::create(body, op.getLoc(), buffers.lookup(op.getQuery()), buffers.lookup(op.getKey()),
                             buffers.lookup(op.getValue()), keys, values, input("starts", "batch+1"),
-                            input("lengths", "batch"), destination(op.getY()), /*scratch=*/ValueRange{},
+                            input("lengths", "batch"), destination(op.getY()), weights, /*scratch=*/ValueRange{},
                             op.getScale(), op.getCausal(), op.getWindowAttr(), slot.isRing(), phase, TileAttr{},
                             layersOf(op));
-  kernel->setAttr(kValuesAttr, builder.getStrArrayAttr({valueName(op.getY())}));
+  const std::string name = valueName(op.getY()), ofWeights = name + " weights";
+  kernel->setAttr(kValuesAttr, weights ? builder.getStrArrayAttr({name, ofWeights}) : builder.getStrArrayAttr({name}));
+  return success();
 }

@@ -64,8 +64,12 @@ struct TraceKernels : graphc::kernel::impl::TraceKernelsBase<TraceKernels> {
   }
 
   static SmallVector<Value> destinations(Operation *op) {
-    if (auto attention = dyn_cast<CachedAttentionOp>(op))
-      return {attention.getOut()};
+    if (auto attention = dyn_cast<CachedAttentionOp>(op)) {
+      SmallVector<Value> outs{attention.getOut()};
+      if (attention.getWeights())
+        outs.push_back(attention.getWeights());
+      return outs;
+    }
     return SmallVector<Value>(cast<EpilogueKernel>(op).getOuts());
   }
 };

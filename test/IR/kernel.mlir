@@ -25,3 +25,10 @@ func.func @attention(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %v: memref<?x
   kernel.cached_attention ins(%q, %k, %v : memref<?x64xbf16>, memref<?x32xbf16>, memref<?x32xf16>) cache(%ks, %vs at %starts, %lengths : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xf16, 17>, memref<?xi32>, memref<?xi32>) outs(%o : memref<?x64xbf16>) {scale = 0.25, causal, phase = #kernel.phase<decode>, layers = ["self_attention"]}
   return
 }
+
+// CHECK-LABEL: func.func @attention_with_weights
+func.func @attention_with_weights(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %ks: memref<?x2x?x16xbf16, 18>, %starts: memref<?xi32>, %lengths: memref<?xi32>, %o: memref<?x64xbf16>, %w: memref<?x4x?xf32>) {
+  // CHECK: kernel.cached_attention {{.*}} outs(%{{.*}} : memref<?x64xbf16>) weights(%{{.*}} : memref<?x4x?xf32>) {
+  kernel.cached_attention ins(%q, %k, %k : memref<?x64xbf16>, memref<?x32xbf16>, memref<?x32xbf16>) cache(%ks, %ks at %starts, %lengths : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xbf16, 18>, memref<?xi32>, memref<?xi32>) outs(%o : memref<?x64xbf16>) weights(%w : memref<?x4x?xf32>) {scale = 0.25, causal, phase = #kernel.phase<decode>, layers = ["self_attention"]}
+  return
+}

@@ -39,6 +39,32 @@ protected:
     return logitsOf(*session, 0, prompt);
   }
 
+  /// Every element of every optional output for each token of `prompts`, prompts in order.
+  std::vector<float> outputsOf(std::shared_ptr<const Model> of, SessionOptions with, const std::vector<Ids> &prompts) {
+    std::vector<NewTokens> tokens;
+    with.logitRows = 0;
+    for (const Ids &ids : prompts) {
+      tokens.push_back({int64_t(tokens.size()), ids, NewTokens::Logits::All});
+      with.logitRows += int64_t(ids.size());
+    }
+    with.stateRows = with.logitRows;
+    auto session = openSession(of, with);
+    auto logits = session->forward(tokens);
+    EXPECT_TRUE(logits.ok()) << logits.status();
+    EXPECT_EQ(std::memcmp(logits->data, expected.data(), expected.size() * sizeof(float)), 0);
+    std::vector<float> values;
+    for (int64_t row = 0; row < with.stateRows; ++row)
+      for (const std::string name : {"hidden_states", "attentions"})
+        for (int64_t layer = 0;; ++layer) {
+          auto output = session->output(name + "." + std::to_string(layer));
+          if (!output.ok())
+            break;
+          for (int64_t column = 0; column < output->width; ++column)
+            values.push_back(output->at(row, column));
+        }
+    return values;
+  }
+
   Golden golden;
   CompileOptions options;
   std::optional<CompiledModel> compiled;
@@ -119,8 +145,27 @@ TEST_P(BitEqual, staleRowsAreNeverRead) {
 
 TEST_P(BitEqual, oneMoreOutput) {
   CompileOptions more = options;
-  more.outputs = {"logits", "hidden_states"};
-  EXPECT_EQ(whole(openModel(compileFixture(GetParam(), more), GetParam()), sizes()), expected);
+  for (const char *one : {"hidden_states", "attentions"}) {
+    more.outputs = {"logits", one};
+    EXPECT_EQ(whole(openModel(compileFixture(GetParam(), more), GetParam()), sizes()), expected) << one;
+  }
+}
+
+/// All optional outputs at once change no logit, and are themselves the same
+/// however the prompts are split and batched.
+TEST_P(BitEqual, allOptionalOutputs) {
+  CompileOptions all = options;
+  all.outputs = {"logits", "hidden_states", "attentions"};
+  const auto asked = openModel(compileFixture(GetParam(), all), GetParam());
+  const std::vector<float> states = outputsOf(asked, sizes(), {prompt});
+  SessionOptions chunked = sizes();
+  chunked.chunk = 3;
+  EXPECT_EQ(outputsOf(asked, chunked, {prompt}), states);
+  chunked.threads = 3;
+  chunked.batch = 3;
+  std::vector<float> batched = outputsOf(asked, chunked, {prompt, golden.prompts[0], golden.prompts[1]});
+  batched.resize(states.size());
+  EXPECT_EQ(batched, states);
 }
 
 TEST_P(BitEqual, sharedObjectAndJit) {

@@ -4,17 +4,38 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 using namespace graphc;
 using namespace graphc::system_test;
 
 class CompiledGoldens : public testing::TestWithParam<std::string> {};
 
+/// Against `expected` (layers, heads, tokens, keys); a session has a weight for
+/// each key up to its capacity, zero beyond the tokens.
+static void checkAttentions(const Session &session, int64_t tokens, const std::vector<float> &expected) {
+  const int64_t capacity = session.options().capacity;
+  size_t at = 0;
+  for (int64_t layer = 0; at < expected.size(); ++layer) {
+    auto weights = session.output("attentions." + std::to_string(layer));
+    ASSERT_TRUE(weights.ok()) << weights.status();
+    for (int64_t head = 0; head < weights->width / capacity; ++head)
+      for (int64_t t = 0; t < tokens; ++t)
+        for (int64_t key = 0; key < capacity; ++key) {
+          const float golden = key < tokens ? expected[at++] : 0;
+          ASSERT_NEAR(weights->at(t, head * capacity + key), golden, 2e-5) << "layer " << layer << " head " << head << " token " << t << " key " << key;
+        }
+  }
+}
+
 TEST_P(CompiledGoldens, logitsHiddenStatesAndTokensAgree) {
   const Golden golden = readGolden(GetParam());
   CompileOptions options;
   options.policy = {"compute=f32"};
   options.outputs = {"logits", "hidden_states"};
+  const bool hasAttentions = std::filesystem::exists(folderOf(GetParam()) + "/attentions_0.npy");
+  if (hasAttentions)
+    options.outputs.push_back("attentions");
   const CompiledModel compiled = compileFixture(GetParam(), options);
   const auto model = openModel(compiled, GetParam());
   for (size_t i = 0; i < golden.prompts.size(); ++i) {
@@ -39,6 +60,8 @@ TEST_P(CompiledGoldens, logitsHiddenStatesAndTokensAgree) {
         for (int64_t column = 0; column < state->width; ++column, ++at)
           ASSERT_NEAR(state->at(row, column), states[at], 2e-5 * (*high - *low)) << "state " << layer << " row " << row;
     }
+    if (hasAttentions)
+      checkAttentions(*session, int64_t(prompt.size()), readValues(GetParam(), "attentions_" + std::to_string(i) + ".npy"));
     EXPECT_EQ(greedy(model, {.capacity = golden.sessionLength}, prompt, golden.greedy[i].size()), golden.greedy[i]);
   }
 }

@@ -50,6 +50,12 @@ int64_t placeOf(const std::vector<int64_t> &shape, int64_t i) {
   return (t * shape[1] + h) * shape[3] + d;
 }
 
+/// The same of weights (1, heads, tokens, keys) in (tokens, heads, capacity).
+int64_t weightPlaceOf(const std::vector<int64_t> &shape, int64_t capacity, int64_t i) {
+  const int64_t j = i % shape[3], t = i / shape[3] % shape[2], h = i / shape[3] / shape[2];
+  return (t * shape[1] + h) * capacity + j;
+}
+
 /// What traces call an op's first result.
 std::string nameOf(mlir::Operation *op) {
   if (auto cast = mlir::dyn_cast<layer::CastOp>(op)) {
@@ -87,8 +93,7 @@ public:
     options.sessionLength = golden.sessionLength;
     options.isBoundary = [&](mlir::Operation *op) { return traced.contains(nameOf(op)); };
     options.observe = [&](mlir::Operation *op, unsigned result, const reference::Tensor &tensor) {
-      if (result == 0)
-        values[nameOf(op)] = tensor;
+      values[nameOf(op) + (result ? " weights" : "")] = tensor;
     };
     auto interpreter = reference::Interpreter::create(*module, *parameters, options);
     ASSERT_TRUE(interpreter.ok()) << interpreter.status();
@@ -123,13 +128,20 @@ private:
       const DType dtype = call.program.bindings[value.binding].dtype;
       ASSERT_EQ(dtype, tensor.dtype) << value.name;
       void *memory = call.pointers[value.binding];
+      const bool isWeights = value.name.ends_with(" weights");
+      auto place = [&](int64_t i) {
+        return isWeights ? weightPlaceOf(tensor.shape, golden.sessionLength, i) : placeOf(tensor.shape, i);
+      };
       std::vector<double> actual(tensor.data.size());
       for (size_t i = 0; i < actual.size(); ++i)
-        actual[i] = readElement(dtype, memory, placeOf(tensor.shape, i));
+        actual[i] = readElement(dtype, memory, place(i));
       compareValue(value.name, tensor, actual, results);
       results[value.name] = actual;
       for (size_t i = 0; i < actual.size(); ++i)
-        writeElement(dtype, memory, placeOf(tensor.shape, i), tensor.data[i]);
+        writeElement(dtype, memory, place(i), tensor.data[i]);
+      for (int64_t row = 0; isWeights && row < tensor.rows(); ++row) // no other key has a weight
+        for (int64_t j = tensor.columns(); j < golden.sessionLength; ++j)
+          ASSERT_EQ(readElement(dtype, memory, row * golden.sessionLength + j), 0) << value.name << " row " << row;
       compared.insert(value.name);
     }
   }
@@ -196,7 +208,7 @@ TEST_P(Kernels, everyResultIsWithinItsBound) {
   CompileOptions options;
   options.policy = {"compute=" + compute + ",output=" + output};
   options.pins = {pin};
-  options.outputs = {"logits", "hidden_states"};
+  options.outputs = {"logits", "hidden_states", "attentions"};
   KernelByKernel(fixture, options).run();
 }
 

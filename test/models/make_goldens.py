@@ -53,7 +53,7 @@ def load(folder, fixture):
     assert not info["missing_keys"] and not info["mismatched_keys"], info
     assert fixture.buffers or not info["unexpected_keys"], info
     model.eval()
-    if fixture.family == "llama":
+    if fixture.is_llama_like:
         expected = fixture.rope
         found = model.config.rope_parameters
         assert all(found[k] == v for k, v in expected.items()), (expected, found)
@@ -139,7 +139,7 @@ def make(fixture, seed, folder):
     write_checkpoint(fixture, seed, folder)
     model = load(folder, fixture)
     prompts = draw_prompts(fixture, seed)
-    outs = [forward(model, p, output_hidden_states=True) for p in prompts]
+    outs = [forward(model, p, output_hidden_states=True, output_attentions=fixture.attentions) for p in prompts]
     logits = [o.logits[0] for o in outs]
     scale = float(max(t.max() for t in logits) - min(t.min() for t in logits))
 
@@ -158,7 +158,7 @@ def make(fixture, seed, folder):
     batch, cached = batch_error(model, prompts, logits) / scale, cache_error(model, prompts, tokens) / scale
     if max(batch, cached) > BATCH_ERROR:
         raise Rejected(f"batched or cached logits differ by {max(batch, cached):.1e} of the range")
-    oracle = llama_logits if fixture.family == "llama" else gpt2_logits
+    oracle = llama_logits if fixture.is_llama_like else gpt2_logits
     exact = max(float((oracle(model, p) - t.double()).abs().max()) for p, t in zip(prompts, logits)) / scale
     if exact > BATCH_ERROR:
         raise Rejected(f"float32 differs from float64 by {exact:.1e} of the range")
@@ -168,6 +168,9 @@ def make(fixture, seed, folder):
         assert torch.equal(model.lm_head(states[-1]), logits[i]), "last hidden state must be after the final norm"
         np.save(os.path.join(folder, f"logits_{i}.npy"), logits[i].numpy())
         np.save(os.path.join(folder, f"hidden_states_{i}.npy"), states.numpy())
+        if fixture.attentions:
+            weights = torch.cat(out.attentions)  # (layers, heads, tokens, tokens)
+            np.save(os.path.join(folder, f"attentions_{i}.npy"), weights.numpy())
     golden = {
         "fixture": f"{fixture.family}/{fixture.name}",
         "covers": fixture.covers,

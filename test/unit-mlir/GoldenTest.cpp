@@ -66,7 +66,7 @@ TEST_P(Goldens, logitsHiddenStatesAndTokens) {
     const int64_t length = int64_t(golden.greedy[0].size());
     for (size_t i = 0; i < golden.prompts.size(); ++i) {
       const auto result = generate(interpreter, {golden.prompts[i]},
-                                   {.newTokens = length, .keepLogits = true, .keepHiddenStates = true});
+                                   {.newTokens = length, .keepLogits = true, .keepHiddenStates = true, .keepAttentions = true});
       ASSERT_TRUE(result.ok()) << result.status();
       EXPECT_EQ(result->tokens[0], golden.greedy[i]) << "prompt " << i;
       const std::string number = std::to_string(i) + ".npy";
@@ -74,6 +74,10 @@ TEST_P(Goldens, logitsHiddenStatesAndTokens) {
       for (size_t l = 0; l < result->hiddenStates.size(); ++l) {
         const Tensor &state = result->hiddenStates[l];
         EXPECT_LE(distance(state, folder + "/hidden_states_" + number, int64_t(l) * state.size()), 1e-4) << "state " << l;
+      }
+      for (size_t l = 0; l < result->attentions.size() && std::filesystem::exists(folder + "/attentions_" + number); ++l) {
+        const Tensor &weights = result->attentions[l];
+        EXPECT_LE(distance(weights, folder + "/attentions_" + number, int64_t(l) * weights.size()), 2e-5) << "layer " << l;
       }
     }
   }

@@ -104,14 +104,15 @@ absl::Status EvalCommand::execute() {
     return prompts.status();
   evaluation.prompts = *std::move(prompts);
   evaluation.compile = flags.compile;
-  if (!generation.hiddenStatesOut.empty() && evaluation.compile.outputs.empty())
-    evaluation.compile.outputs = {"logits", "hidden_states"};
+  if (evaluation.compile.outputs.empty())
+    evaluation.compile.outputs = generation.neededOutputs();
   evaluation.weights = weightsFolder(generation.weights, path);
   evaluation.newTokens = generation.newTokens;
   evaluation.sessionLength = generation.sessionLength;
   evaluation.stopAtEos = !generation.ignoreEos;
   evaluation.keepLogits = !generation.logitsOut.empty();
   evaluation.keepHiddenStates = !generation.hiddenStatesOut.empty();
+  evaluation.keepAttentions = !generation.attentionsOut.empty();
   setSampling();
   std::optional<StreamDecoder> stream; // of a single text
   if (tokenizer && !generation.printTokens && evaluation.prompts.size() == 1)
@@ -139,13 +140,11 @@ absl::Status EvalCommand::execute() {
   if (!result.ok())
     return result.status();
   std::fputs(result->notes.c_str(), stderr);
-  if (evaluation.keepLogits)
-    if (absl::Status status = writeFloats(generation.logitsOut, result->logits.shape, result->logits.values); !status.ok())
-      return status;
-  if (evaluation.keepHiddenStates)
-    if (absl::Status status = writeFloats(generation.hiddenStatesOut, result->hiddenStates.shape, result->hiddenStates.values);
-        !status.ok())
-      return status;
+  for (auto [file, array] : {std::pair(&generation.logitsOut, &result->logits), {&generation.hiddenStatesOut, &result->hiddenStates},
+                             {&generation.attentionsOut, &result->attentions}})
+    if (!file->empty())
+      if (absl::Status status = writeFloats(*file, array->shape, array->values); !status.ok())
+        return status;
   if (generation.newTokens == 0)
     return absl::OkStatus();
   if (generation.printTokens)

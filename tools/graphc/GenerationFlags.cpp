@@ -86,6 +86,19 @@ void GenerationFlags::add(Options &options) {
   options.text("--logits-out", "FILE.npy", logitsOut, "writes the prompts' logits, f32 (batch, prompt tokens, vocab)");
   options.text("--hidden-states-out", "FILE.npy", hiddenStatesOut,
                "writes the prompts' hidden states, f32\n(layers + 1, batch, prompt tokens, hidden)");
+  options.text("--attentions-out", "FILE.npy", attentionsOut,
+               "writes the prompts' attention weights, f32\n(layers, batch, heads, prompt tokens, prompt tokens)");
+}
+
+std::vector<std::string> GenerationFlags::neededOutputs() const {
+  std::vector<std::string> names;
+  if (!logitsOut.empty() || !hiddenStatesOut.empty() || !attentionsOut.empty())
+    names.push_back("logits");
+  if (!hiddenStatesOut.empty())
+    names.push_back("hidden_states");
+  if (!attentionsOut.empty())
+    names.push_back("attentions");
+  return names;
 }
 
 absl::StatusOr<std::vector<std::vector<int32_t>>> GenerationFlags::prompts(const Encode &encode) const {

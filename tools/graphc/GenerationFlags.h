@@ -16,12 +16,14 @@ namespace graphc {
 struct GenerationFlags {
   std::vector<std::string> texts;             ///< --prompt, each use.
   std::vector<std::vector<int32_t>> tokens;   ///< --tokens, each use.
-  std::string tokensFile, weights, logitsOut, hiddenStatesOut;
+  std::string tokensFile, weights, logitsOut, hiddenStatesOut, attentionsOut;
   int64_t newTokens = 128, sessionLength = 0, threads = 0;
   SamplingOptions sampling;
   bool printTokens = false, ignoreEos = false;
 
   void add(Options &options);
+  /// The outputs that the files to be written take; none if no file is.
+  std::vector<std::string> neededOutputs() const;
 
   using Encode = std::function<absl::StatusOr<std::vector<int32_t>>(const std::string &)>;
   /// The prompts as ids. InvalidArgument unless exactly one of the three ways of

@@ -36,6 +36,7 @@ struct RunCommand {
   absl::Status checkBudget(const Executable &executable, const SessionOptions &options) const;
   absl::Status writeOutputs(const std::shared_ptr<const Model> &model, const Prompts &prompts) const;
   absl::Status writeHiddenStates(const Session &session, const Prompts &prompts) const;
+  absl::Status writeAttentions(const Session &session, const Prompts &prompts) const;
   absl::Status generate(const std::shared_ptr<const Model> &model, const Prompts &prompts) const;
 };
 
@@ -54,8 +55,8 @@ absl::StatusOr<std::shared_ptr<const Executable>> RunCommand::executable() {
     return Executable::load(path);
   }
   CompileOptions &compile = flags.compile;
-  if (!generation.hiddenStatesOut.empty() && compile.outputs.empty())
-    compile.outputs = {"logits", "hidden_states"};
+  if (compile.outputs.empty())
+    compile.outputs = generation.neededOutputs();
   Progress progress(concat("compiling ", path));
   absl::StatusOr<CompiledModel> compiled = compileArgument(path, compile);
   if (!compiled.ok())
@@ -100,9 +101,9 @@ absl::Status RunCommand::execute() {
   return generation.newTokens ? generate(model, *prompts) : absl::OkStatus();
 }
 
-/// Runs the prompts alone, for the logits and hidden states of all their tokens.
+/// Runs the prompts alone, for the outputs of all their tokens.
 absl::Status RunCommand::writeOutputs(const std::shared_ptr<const Model> &model, const Prompts &prompts) const {
-  if (generation.logitsOut.empty() && generation.hiddenStatesOut.empty())
+  if (generation.neededOutputs().empty())
     return absl::OkStatus();
   SessionOptions options = session(prompts);
   std::vector<NewTokens> tokens;
@@ -125,27 +126,59 @@ absl::Status RunCommand::writeOutputs(const std::shared_ptr<const Model> &model,
     if (absl::Status status = writeFloats(generation.logitsOut, {int64_t(prompts.size()), width, vocab}, padded); !status.ok())
       return status;
   }
-  return generation.hiddenStatesOut.empty() ? absl::OkStatus() : writeHiddenStates(**session, prompts);
+  if (absl::Status status = writeHiddenStates(**session, prompts); !status.ok())
+    return status;
+  return writeAttentions(**session, prompts);
+}
+
+/// The outputs NAME.0, NAME.1, ..: one a layer.
+static absl::StatusOr<std::vector<OutputView>> layersOf(const Session &session, std::string_view name) {
+  std::vector<OutputView> views;
+  for (;;) {
+    absl::StatusOr<OutputView> output = session.output(concat(name, ".", views.size()));
+    if (output.ok())
+      views.push_back(*output);
+    else if (!views.empty())
+      return views;
+    else
+      return absl::FailedPreconditionError(concat("model must be compiled with --outputs=logits,", name, ": ", output.status().message()));
+  }
 }
 
 absl::Status RunCommand::writeHiddenStates(const Session &session, const Prompts &prompts) const {
-  const int64_t width = longest(prompts), batch = prompts.size();
-  std::vector<float> padded;
-  int64_t layers = 0, hidden = 0;
-  for (;; ++layers) {
-    absl::StatusOr<OutputView> output = session.output(concat("hidden_states.", layers));
-    if (!output.ok() && layers > 0 && absl::IsNotFound(output.status()))
-      break;
-    if (!output.ok())
-      return absl::FailedPreconditionError(concat("model must be compiled with --outputs=logits,hidden_states: ", output.status().message()));
-    hidden = output->width;
-    padded.resize((layers + 1) * batch * width * hidden);
+  if (generation.hiddenStatesOut.empty())
+    return absl::OkStatus();
+  absl::StatusOr<std::vector<OutputView>> states = layersOf(session, "hidden_states");
+  if (!states.ok())
+    return states.status();
+  const int64_t width = longest(prompts), batch = prompts.size(), layers = states->size(), hidden = states->front().width;
+  std::vector<float> padded(layers * batch * width * hidden);
+  for (int64_t layer = 0; layer < layers; ++layer)
     for (int64_t i = 0, row = 0; i < batch; row += prompts[i++].size())
       for (int64_t t = 0; t < int64_t(prompts[i].size()); ++t)
         for (int64_t d = 0; d < hidden; ++d)
-          padded[((layers * batch + i) * width + t) * hidden + d] = output->at(row + t, d);
-  }
+          padded[((layer * batch + i) * width + t) * hidden + d] = (*states)[layer].at(row + t, d);
   return writeFloats(generation.hiddenStatesOut, {layers, batch, width, hidden}, padded);
+}
+
+/// A session has weights for each key up to its capacity; those of the prompt's
+/// tokens are written.
+absl::Status RunCommand::writeAttentions(const Session &session, const Prompts &prompts) const {
+  if (generation.attentionsOut.empty())
+    return absl::OkStatus();
+  absl::StatusOr<std::vector<OutputView>> views = layersOf(session, "attentions");
+  if (!views.ok())
+    return views.status();
+  const int64_t width = longest(prompts), batch = prompts.size(), layers = views->size();
+  const int64_t capacity = session.options().capacity, heads = views->front().width / capacity;
+  std::vector<float> padded(layers * batch * heads * width * width);
+  for (int64_t layer = 0; layer < layers; ++layer)
+    for (int64_t i = 0, row = 0; i < batch; row += prompts[i++].size())
+      for (int64_t h = 0; h < heads; ++h)
+        for (int64_t t = 0; t < int64_t(prompts[i].size()); ++t)
+          for (int64_t j = 0; j < width; ++j)
+            padded[(((layer * batch + i) * heads + h) * width + t) * width + j] = (*views)[layer].at(row + t, h * capacity + j);
+  return writeFloats(generation.attentionsOut, {layers, batch, heads, width, width}, padded);
 }
 
 absl::Status RunCommand::generate(const std::shared_ptr<const Model> &model, const Prompts &prompts) const {

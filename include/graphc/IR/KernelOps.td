@@ -134,7 +134,7 @@ def Kernel_GatherRowsOp : Kernel_Op<"gather_rows"> {
   let assemblyFormat = "`ins` `(` $x `,` $row_ids `:` type($x) `,` type($row_ids) `)` `outs` `(` $out `:` type($out) `)` attr-dict";
 }
 
-def Kernel_CachedAttentionOp : Kernel_Op<"cached_attention"> {
+def Kernel_CachedAttentionOp : Kernel_Op<"cached_attention", [AttrSizedOperandSegments]> {
   let summary = "appends rows to the cache in place and attends over it";
   let description = [{
     query (rows, heads * headDim) of the compute type; key, value (rows, kvHeads
@@ -142,19 +142,24 @@ def Kernel_CachedAttentionOp : Kernel_Op<"cached_attention"> {
     headDim); starts (batch + 1), lengths (batch): old rows; out (rows, heads *
     headDim), rounded once to its type. The token in row m of sequence s has
     position lengths[s] + m - starts[s]; in a ring, position p is row p mod
-    maxLen. attention_k1: head sizes and counts agree. attention_k2: rows have
-    the cache's types. attention_k3: cache memory is in the space of its dtype.
+    maxLen. `weights`, if someone asks for them, are (rows, heads, capacity):
+    the share p / l of the key at each position, in a ring too, rounded once to
+    their type; 0 where the query sees no key. They change no other result.
+    attention_k1: head sizes and counts agree. attention_k2: rows have the
+    cache's types. attention_k3: cache memory is in the space of its dtype.
+    attention_k4: weights are (rows, heads, capacity).
   }];
   let arguments = (ins Kernel_Rows:$query, Kernel_Rows:$key, Kernel_Rows:$value,
     Arg<AnyMemRef, "", [MemRead, MemWrite]>:$keys, Arg<AnyMemRef, "", [MemRead, MemWrite]>:$values,
     Kernel_Rows:$starts, Kernel_Rows:$lengths, Arg<AnyMemRef, "", [MemWrite]>:$out,
-    Arg<Variadic<AnyMemRef>, "", [MemRead, MemWrite]>:$scratch,
+    Arg<Optional<AnyMemRef>, "", [MemWrite]>:$weights, Arg<Variadic<AnyMemRef>, "", [MemRead, MemWrite]>:$scratch,
     F64Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window, UnitAttr:$ring,
     Kernel_PhaseEnumAttr:$phase, OptionalAttr<Kernel_TileAttr>:$tile, StrArrayAttr:$layers);
   let assemblyFormat = [{
     `ins` `(` $query `,` $key `,` $value `:` type($query) `,` type($key) `,` type($value) `)`
     `cache` `(` $keys `,` $values `at` $starts `,` $lengths `:` type($keys) `,` type($values) `,` type($starts) `,` type($lengths) `)`
-    `outs` `(` $out `:` type($out) `)` (`scratch` `(` $scratch^ `:` type($scratch) `)`)? attr-dict
+    `outs` `(` $out `:` type($out) `)` (`weights` `(` $weights^ `:` type($weights) `)`)?
+    (`scratch` `(` $scratch^ `:` type($scratch) `)`)? attr-dict
   }];
   let hasVerifier = 1;
 }

@@ -17,3 +17,17 @@ layer.graph @main(%input_ids: !ids, %q: !q, %cache: !cache) -> (!cache) attribut
   %block = get_block_cache %cache[0] : !cache -> !layer.block_cache<self = !slot>
   output cache = %cache : !cache
 }
+
+// -----
+
+!slot = !layer.attention_cache<2 x 8, full, keys = f32, values = f32>
+!cache = !layer.cache<!layer.block_cache<self = !slot>>
+!ids = tensor<?x?xi32>
+!q = tensor<?x2x?x8xf32>
+!w = tensor<?x2x?x?xbf16>
+layer.graph @main(%input_ids: !ids, %q: !q, %cache: !cache) -> (!q, tensor<?x2x?x?xf32>, !cache) attributes {input_names = ["input_ids", "q", "cache"], casts = #layer.casts<explicit>} {
+  // expected-error @+1 {{weights of layer 'layers.0.self_attention' must be an output and nothing else}}
+  %y, %cache1, %w = cached_attention "layers.0.self_attention"(%q, %q, %q, %input_ids) in %cache[0] {scale = 1.0, causal} : !q, !q, !q, !ids, !cache -> !q weights !w
+  %wide = cast %w because ["output=f32 layers.0.self_attention"] : !w to tensor<?x2x?x?xf32>
+  output y = %y : !q, w = %wide : tensor<?x2x?x?xf32>, cache = %cache1 : !cache
+}
