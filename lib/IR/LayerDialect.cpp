@@ -14,6 +14,11 @@ bool layer::isFloatTensor(Type type) {
   return tensor && isa<FloatType>(tensor.getElementType());
 }
 
+bool layer::isScaled(Type element) {
+  const std::optional<DType> dtype = dtypeOf(element);
+  return dtype && isEightBit(*dtype);
+}
+
 bool layer::isCache(Type type) { return isa<CacheType, BlockCacheType, AttentionCacheType>(type); }
 
 std::optional<DType> layer::dtypeOf(Type element) {
@@ -29,6 +34,12 @@ std::optional<DType> layer::dtypeOf(Type element) {
     return DType::I32;
   if (element.isInteger(64))
     return DType::I64;
+  if (element.isInteger(8))
+    return DType::I8;
+  if (isa<Float8E4M3FNType>(element))
+    return DType::F8E4M3FN;
+  if (isa<Float8E5M2Type>(element))
+    return DType::F8E5M2;
   return std::nullopt;
 }
 
@@ -40,6 +51,9 @@ Type layer::typeOf(MLIRContext *context, DType dtype) {
   case DType::F64: return Float64Type::get(context);
   case DType::I32: return IntegerType::get(context, 32);
   case DType::I64: return IntegerType::get(context, 64);
+  case DType::I8: return IntegerType::get(context, 8);
+  case DType::F8E4M3FN: return Float8E4M3FNType::get(context);
+  case DType::F8E5M2: return Float8E5M2Type::get(context);
   }
   llvm_unreachable("every dtype has a type");
 }
@@ -93,12 +107,18 @@ static ParseResult parseCacheElement(AsmParser &parser, Type &type) {
     type = mlir::NoneType::get(parser.getContext());
     return success();
   }
+  if (succeeded(parser.parseOptionalKeyword("int8"))) {
+    type = IntegerType::get(parser.getContext(), 8);
+    return success();
+  }
   return parser.parseType(type);
 }
 
 static void printCacheElement(AsmPrinter &printer, Type type) {
   if (isa<mlir::NoneType>(type))
     printer << "auto";
+  else if (type.isInteger(8))
+    printer << "int8";
   else
     printer << type;
 }
@@ -148,9 +168,11 @@ LogicalResult AttentionCacheType::verify(llvm::function_ref<InFlightDiagnostic()
                                          int64_t headDim, int64_t window, Type keys, Type values) {
   if (kvHeads < 1 || headDim < 1)
     return emitError() << "cache heads and head size must be positive, got " << kvHeads << " x " << headDim;
-  for (Type element : {keys, values})
-    if (!isa<mlir::NoneType>(element) && !isa<FloatType>(element))
-      return emitError() << "cache dtype must be a float type, got " << element;
+  for (Type element : {keys, values}) {
+    const std::optional<DType> dtype = dtypeOf(element);
+    if (!isa<mlir::NoneType>(element) && !(dtype && (isComputeType(*dtype) || isEightBit(*dtype))))
+      return emitError() << "cache dtype must be f32, f16, bf16, int8, f8E4M3FN, f8E5M2 or auto, got " << element;
+  }
   return success();
 }
 
@@ -175,6 +197,9 @@ LogicalResult PolicyAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitEr
   for (Type type : {params, compute, output})
     if (type && !isa<FloatType>(type))
       return emitError() << "policy dtype must be a float type, got " << type;
+  for (Type type : {compute, output})
+    if (type && isScaled(type))
+      return emitError() << "policy dtype " << type << " must be params': it only stores parameters";
   return success();
 }
 

@@ -37,14 +37,14 @@ DType GraphBuilder::storedDType(const std::string &tensor, ArrayRef<int64_t> sha
     return missingDType;
   auto report = [&](const std::string &found) {
     failed = true;
-    emitError(source) << "tensor '" << tensor << "' must be F32, F16 or BF16 of shape (" << join(shape) << "), got "
+    emitError(source) << "tensor '" << tensor << "' must be F32, F16, BF16, F8_E4M3 or F8_E5M2 of shape (" << join(shape) << "), got "
                       << found;
     return missingDType;
   };
   const TensorInfo *info = checkpoint->find(tensor);
   if (!info)
     return report("nothing");
-  const bool usable = info->dtype == DType::F32 || info->dtype == DType::F16 || info->dtype == DType::BF16;
+  const bool usable = info->dtype && isFloat(*info->dtype) && info->dtype != DType::F64;
   if (!usable || ArrayRef<int64_t>(info->shape) != shape)
     return report(concat(info->dtypeName, " of shape (", join(info->shape), ") in ", info->file));
   return *info->dtype;

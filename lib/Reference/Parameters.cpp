@@ -23,13 +23,16 @@ absl::StatusOr<Tensor> CheckpointParameters::load(const std::string &name) {
   if (!stored)
     return absl::NotFoundError(concat("checkpoint has no tensor '", name, "'"));
   if (!stored->dtype || !isFloat(*stored->dtype))
-    return invalidArgument("tensor '", name, "' must be f32, f16, bf16 or f64, got ", stored->dtypeName);
+    return invalidArgument("tensor '", name, "' must be f32, f16, bf16, f64, f8E4M3FN or f8E5M2, got ", stored->dtypeName);
   Tensor tensor(*stored->dtype, stored->shape);
   switch (*stored->dtype) {
   case DType::F32: widenAll<float>(stored->data, tensor.data, [](float x) { return x; }); break;
   case DType::F64: widenAll<double>(stored->data, tensor.data, [](double x) { return x; }); break;
   case DType::F16: widenAll<uint16_t>(stored->data, tensor.data, f16ToFloat); break;
   case DType::BF16: widenAll<uint16_t>(stored->data, tensor.data, bf16ToFloat); break;
+  case DType::F8E4M3FN: widenAll<uint8_t>(stored->data, tensor.data, f8E4M3FNToFloat); break;
+  case DType::F8E5M2: widenAll<uint8_t>(stored->data, tensor.data, f8E5M2ToFloat); break;
+  case DType::I8:
   case DType::I32:
   case DType::I64: break; // refused above
   }

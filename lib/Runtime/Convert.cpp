@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
+#include <cmath>
 #include <cstring>
 
 namespace graphc {
@@ -13,56 +13,50 @@ namespace graphc {
 namespace {
 constexpr size_t kBlock = 1024;
 
-template <typename T> T read(const std::byte *at) {
-  T value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-
 /// `first` rounded as the first of the steps (if any), from the stored value: an
-/// f64 must not be rounded to f32 on the way to 16 bits.
+/// f64 must not be rounded to f32 on the way to fewer bits.
 float readRounded(const Binding &parameter, const std::byte *at) {
-  switch (parameter.stored) {
-  case DType::BF16:
-    return bf16ToFloat(read<uint16_t>(at));
-  case DType::F16:
-    return f16ToFloat(read<uint16_t>(at));
-  case DType::F64:
-    return float(roundTo(parameter.roundings.front(), read<double>(at)));
-  default:
-    return read<float>(at);
-  }
+  if (parameter.stored != DType::F64)
+    return loadElement(parameter.stored, at);
+  double wide;
+  std::memcpy(&wide, at, sizeof wide);
+  return float(roundTo(parameter.roundings.front(), wide));
 }
 
-void roundBlock(DType dtype, std::span<float> values) {
+/// Rounds each value; returns how many finite ones went beyond the type's range.
+uint64_t roundBlock(DType dtype, std::span<float> values) {
+  uint64_t lost = 0;
+  const auto each = [&](auto round) {
+    for (float &value : values) {
+      const float rounded = round(value);
+      lost += std::isfinite(value) && !std::isfinite(rounded);
+      value = rounded;
+    }
+  };
   if (dtype == DType::BF16)
-    for (float &value : values)
-      value = bf16ToFloat(floatToBf16(value));
+    each([](float value) { return bf16ToFloat(floatToBf16(value)); });
   else if (dtype == DType::F16)
-    for (float &value : values)
-      value = f16ToFloat(floatToF16(value));
+    each([](float value) { return f16ToFloat(floatToF16(value)); });
+  else if (dtype == DType::F8E4M3FN)
+    each([](float value) { return f8E4M3FNToFloat(floatToF8E4M3FN(value)); });
+  else if (dtype == DType::F8E5M2)
+    each([](float value) { return f8E5M2ToFloat(floatToF8E5M2(value)); });
+  return lost;
 }
 
 void store(DType dtype, std::span<const float> values, std::byte *out) {
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (dtype == DType::BF16) {
-      const uint16_t bits = floatToBf16(values[i]);
-      std::memcpy(out + i * 2, &bits, 2);
-    } else if (dtype == DType::F16) {
-      const uint16_t bits = floatToF16(values[i]);
-      std::memcpy(out + i * 2, &bits, 2);
-    } else if (dtype == DType::F64) {
+  for (size_t i = 0; i < values.size(); ++i)
+    if (dtype == DType::F64) {
       const double wide = values[i];
       std::memcpy(out + i * 8, &wide, 8);
     } else {
-      std::memcpy(out + i * 4, &values[i], 4);
+      storeElement(dtype, out + i * byteSize(dtype), values[i]);
     }
-  }
 }
 } // namespace
 
-void convertElements(const Binding &parameter, const std::byte *tensor, uint64_t first,
-                     uint64_t last, std::byte *out) {
+uint64_t convertElements(const Binding &parameter, const std::byte *tensor, uint64_t first,
+                         uint64_t last, std::byte *out) {
   const unsigned from = byteSize(parameter.stored), to = byteSize(parameter.dtype);
   const uint64_t columns = parameter.transpose ? uint64_t(parameter.dims[1].offset) : 0;
   const uint64_t rows = parameter.transpose ? uint64_t(parameter.dims[0].offset) : 0;
@@ -72,17 +66,19 @@ void convertElements(const Binding &parameter, const std::byte *tensor, uint64_t
   if (parameter.roundings.empty() && parameter.dtype == parameter.stored) { // integers too
     for (uint64_t i = first; i < last; ++i)
       std::memcpy(out + i * to, tensor + source(i) * from, to);
-    return;
+    return 0;
   }
+  uint64_t lost = 0;
   std::array<float, kBlock> block;
   for (uint64_t start = first; start < last; start += kBlock) {
     std::span<float> values(block.data(), std::min<uint64_t>(kBlock, last - start));
     for (size_t i = 0; i < values.size(); ++i)
       values[i] = readRounded(parameter, tensor + source(start + i) * from);
     for (DType dtype : parameter.roundings)
-      roundBlock(dtype, values);
+      lost += roundBlock(dtype, values);
     store(parameter.dtype, values, out + start * to);
   }
+  return lost;
 }
 
 } // namespace graphc

@@ -113,15 +113,8 @@ LogitsView Session::State::run(std::span<const NewTokens> tokens) {
 }
 
 void widenTo(float *out, const std::byte *data, DType dtype, uint64_t count) {
-  for (uint64_t i = 0; i < count; ++i) {
-    uint16_t bits;
-    if (dtype == DType::F32) {
-      std::memcpy(&out[i], data + i * 4, 4);
-      continue;
-    }
-    std::memcpy(&bits, data + i * 2, 2);
-    out[i] = dtype == DType::BF16 ? bf16ToFloat(bits) : f16ToFloat(bits);
-  }
+  for (uint64_t i = 0; i < count; ++i)
+    out[i] = loadElement(dtype, data + i * byteSize(dtype));
 }
 
 Session::Session(std::unique_ptr<State> state) : state(std::move(state)) {}

@@ -61,21 +61,24 @@ struct Job {
   const TensorInfo *tensor;
   uint64_t offset; ///< In the memory of converted weights.
   uint64_t elements;
+  size_t entry; ///< In the ledger.
 };
 
-/// Runs the jobs, each cut into pieces, on all cores.
-void convertAll(const std::vector<Job> &jobs, std::byte *memory) {
+/// Runs the jobs, each cut into pieces, on all cores. Returns for each how many
+/// elements it put beyond its type's range.
+std::vector<std::atomic<uint64_t>> convertAll(const std::vector<Job> &jobs, std::byte *memory) {
   constexpr uint64_t kPiece = uint64_t(1) << 20;
   std::vector<std::pair<const Job *, uint64_t>> pieces;
   for (const Job &job : jobs)
     for (uint64_t first = 0; first < job.elements; first += kPiece)
       pieces.push_back({&job, first});
+  std::vector<std::atomic<uint64_t>> lost(jobs.size());
   std::atomic<size_t> next = 0;
   auto work = [&] {
     for (size_t i; (i = next++) < pieces.size();) {
       const auto [job, first] = pieces[i];
-      convertElements(*job->parameter, job->tensor->data, first,
-                      std::min(first + kPiece, job->elements), memory + job->offset);
+      lost[size_t(job - jobs.data())] += convertElements(
+          *job->parameter, job->tensor->data, first, std::min(first + kPiece, job->elements), memory + job->offset);
     }
   };
   std::vector<std::thread> threads;
@@ -87,6 +90,7 @@ void convertAll(const std::vector<Job> &jobs, std::byte *memory) {
   work();
   for (std::thread &thread : threads)
     thread.join();
+  return lost;
 }
 } // namespace
 
@@ -143,7 +147,7 @@ absl::StatusOr<Weights> Weights::open(const Program &program, const std::string 
                                         : reason(parameter);
       entry.bytes = elements * byteSize(parameter.dtype);
       offsets[i] = layout.place(entry.bytes);
-      jobs.push_back({&parameter, tensor, offsets[i], elements});
+      jobs.push_back({&parameter, tensor, offsets[i], elements, weights.ledger.size()});
     }
     weights.ledger.push_back(std::move(entry));
   }
@@ -151,7 +155,10 @@ absl::StatusOr<Weights> Weights::open(const Program &program, const std::string 
   if (!memory.ok())
     return memory.status();
   weights.converted = *std::move(memory);
-  convertAll(jobs, weights.converted.data());
+  const std::vector<std::atomic<uint64_t>> lost = convertAll(jobs, weights.converted.data());
+  for (size_t i = 0; i < jobs.size(); ++i)
+    if (lost[i])
+      weights.ledger[jobs[i].entry].why += concat(", ", lost[i].load(), " beyond its range");
   for (auto [binding, offset] : offsets)
     weights.pointers[binding] = weights.converted.data() + offset;
   for (auto [binding, first] : shared)

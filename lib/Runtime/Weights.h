@@ -33,8 +33,9 @@ private:
 
 /// Makes the elements first .. last - 1 of `parameter` from the checkpoint's
 /// `tensor`, in the order of the parameter's own layout. `tensor` need not be
-/// aligned; `out` is the parameter's whole memory.
-void convertElements(const Binding &parameter, const std::byte *tensor, uint64_t first,
-                     uint64_t last, std::byte *out);
+/// aligned; `out` is the parameter's whole memory. Returns how many finite elements
+/// a rounding put beyond its type's range, so that they are infinite or NaN now.
+uint64_t convertElements(const Binding &parameter, const std::byte *tensor, uint64_t first,
+                         uint64_t last, std::byte *out);
 
 } // namespace graphc

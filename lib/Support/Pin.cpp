@@ -5,13 +5,26 @@
 
 namespace graphc {
 
+static constexpr std::string_view kPins[] = {"f32", "f16", "bf16", "int8", "f8E4M3FN", "f8E5M2"};
+
+/// What the name of another engine's cache type stands for here.
+static std::string_view counterpart(std::string_view text) {
+  if (text == "q8_0")
+    return "; q8_0 is int8 with a scale for 32 elements, here write int8, which has one a row and head";
+  if (text.starts_with("q4_") || text.starts_with("q5_") || text == "iq4_nl")
+    return "; caches of fewer than 8 bits have no counterpart here, the smallest are int8, f8E4M3FN and f8E5M2";
+  return {};
+}
+
 static absl::StatusOr<PinElement> parseElement(std::string_view text) {
   if (text == "auto")
     return PinElement{};
-  auto dtype = parseFloatDType("cache dtype", text);
-  if (!dtype.ok())
-    return invalidArgument(dtype.status().message(), "; 'auto' is the attention's compute type");
-  return PinElement{*dtype};
+  auto dtype = parseDTypeOf("cache dtype", text, kPins);
+  if (dtype.ok())
+    return PinElement{*dtype};
+  if (std::string_view hint = counterpart(text); !hint.empty())
+    return invalidArgument("cache dtype must be one of ", join(kPins), ", got '", text, "'", hint);
+  return invalidArgument(dtype.status().message(), "; 'auto' is the attention's compute type");
 }
 
 absl::StatusOr<PinRule> parsePinRule(std::string_view text) {

@@ -2,7 +2,7 @@
 //
 //   rule  = [selector ":"] (pin | side "=" pin ("," side "=" pin)*)
 //   side  = k | v
-//   pin   = f32 | f16 | bf16 | auto
+//   pin   = f32 | f16 | bf16 | int8 | f8E4M3FN | f8E5M2 | auto
 //
 // `bf16` pins every key and value, `k=bf16,v=f16` each side apart,
 // `layers.0-3:f32` the slots of some layers. A selector is a name path; it

@@ -7,16 +7,18 @@
 
 namespace graphc {
 
-static constexpr std::string_view kFloats[] = {"f32", "f16", "bf16"};
+/// What layers compute in, and what parameters may be stored as besides.
+static constexpr std::string_view kCompute[] = {"f32", "f16", "bf16"};
+static constexpr std::string_view kStorage[] = {"f32", "f16", "bf16", "f8E4M3FN", "f8E5M2"};
 static constexpr std::string_view kKeys[] = {"params", "compute", "output"};
 
-absl::StatusOr<DType> parseFloatDType(std::string_view what, std::string_view text) {
-  for (std::string_view name : kFloats)
-    if (text == name)
-      return *parseDType(name);
+absl::StatusOr<DType> parseDTypeOf(std::string_view what, std::string_view text,
+                                   std::span<const std::string_view> names) {
+  if (std::ranges::find(names, text) != names.end())
+    return *parseDType(text);
   if (text.empty())
-    return invalidArgument(what, " must be one of f32, f16, bf16, got nothing");
-  return invalidArgument(what, " must be one of f32, f16, bf16, got '", text, "'", nearestHint(text, kFloats, 1, 2));
+    return invalidArgument(what, " must be one of ", join(names), ", got nothing");
+  return invalidArgument(what, " must be one of ", join(names), ", got '", text, "'", nearestHint(text, names, 1, 2));
 }
 
 std::string_view trimBlanks(std::string_view text) {
@@ -85,7 +87,7 @@ absl::StatusOr<PolicyRule> parsePolicyRule(std::string_view text) {
                              nearestHint(key, kKeys, 1, 3));
     if (slot->has_value())
       return invalidArgument("policy rule '", text, "': key '", key, "' must appear once, got it twice");
-    auto dtype = parseFloatDType(key, value);
+    auto dtype = key == "params" ? parseDTypeOf(key, value, kStorage) : parseDTypeOf(key, value, kCompute);
     if (!dtype.ok())
       return inRule(text, dtype.status());
     *slot = *dtype;

@@ -2,7 +2,7 @@
 //
 //   rule   = [selector ":"] key "=" dtype ("," key "=" dtype)*
 //   key    = params | compute | output
-//   dtype  = f32 | f16 | bf16
+//   dtype  = f32 | f16 | bf16, for params also f8E4M3FN | f8E5M2
 //
 // `compute=bf16,output=f32` is for all layers, `rms_norm:compute=f32` for a
 // kind, `layers.0-3.*:compute=f32` for names. Later rules win, key by key.
@@ -13,14 +13,16 @@
 
 #include <absl/status/statusor.h>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
 namespace graphc {
 
-/// The float types of policies and pins: f32, f16, bf16. InvalidArgument names
-/// `what` ("compute", "cache dtype"), the text, and the nearest dtype.
-absl::StatusOr<DType> parseFloatDType(std::string_view what, std::string_view text);
+/// The dtype called `text`, which must be among `names`. InvalidArgument names
+/// `what` ("compute", "cache dtype"), the text, and the nearest of the names.
+absl::StatusOr<DType> parseDTypeOf(std::string_view what, std::string_view text,
+                                   std::span<const std::string_view> names);
 
 struct PolicyRule {
   std::string text; ///< As it was written, for messages.

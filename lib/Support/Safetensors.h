@@ -21,7 +21,7 @@ namespace graphc {
 struct TensorInfo {
   std::string name;
   std::optional<DType> dtype;      ///< Nothing if graphc has no such type.
-  std::string dtypeName;           ///< As the header spells it: "BF16", "F8_E4M3".
+  std::string dtypeName;           ///< As the header spells it: "BF16", "F8_E8M0".
   std::vector<int64_t> shape;      ///< Row-major; empty for a scalar.
   const std::byte *data = nullptr; ///< Little-endian, in the mapping; alignment is not promised.
   uint64_t bytes = 0;              ///< product(shape) * byteSize(*dtype), if there is a dtype.

@@ -1,7 +1,8 @@
 // Conversions of 16-bit floats in integer arithmetic, for targets that lack the
-// instructions. LLVM would call compiler-rt, one element at a time; and where
-// the 16-bit type is not legal it also rounds again whatever it takes apart, so
-// masked accesses of parts of a vector become integer elements here.
+// instructions, and those of 8-bit floats, which no stock pass lowers. LLVM would
+// call compiler-rt, one element at a time; and where the 16-bit type is not legal
+// it also rounds again whatever it takes apart, so masked accesses of parts of a
+// vector become integer elements here.
 #include "passes/cpu/Passes.h"
 
 #include "Support/Target.h"
@@ -51,14 +52,22 @@ public:
     return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, x, constant(y));
   }
   Value isNan(Value x) { return arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, x, x); }
-  /// 16-bit float to the low half of i32, and back.
-  Value widen(Value x) {
-    Value half = arith::BitcastOp::create(b, loc, like(b.getIntegerType(16)), x);
-    return arith::ExtUIOp::create(b, loc, like(b.getI32Type()), half);
-  }
+  /// An 8- or 16-bit float to the low bits of i32, and back.
+  Value widen(Value x) { return arith::ExtUIOp::create(b, loc, like(b.getI32Type()), small(x)); }
   Value narrow(Value x, Type element) {
-    Value half = arith::TruncIOp::create(b, loc, like(b.getIntegerType(16)), x);
-    return arith::BitcastOp::create(b, loc, like(element), half);
+    Value bits = arith::TruncIOp::create(b, loc, like(b.getIntegerType(element.getIntOrFloatBitWidth())), x);
+    return arith::BitcastOp::create(b, loc, like(element), bits);
+  }
+  /// Its bits as an integer of its own width.
+  Value small(Value x) {
+    const unsigned width = getElementTypeOrSelf(x.getType()).getIntOrFloatBitWidth();
+    return arith::BitcastOp::create(b, loc, like(b.getIntegerType(width)), x);
+  }
+  Value constant16(uint16_t value) {
+    TypedAttr attribute = b.getI16IntegerAttr(int16_t(value));
+    if (auto vector = dyn_cast<VectorType>(like(b.getIntegerType(16))))
+      attribute = DenseElementsAttr::get(vector, Attribute(attribute));
+    return arith::ConstantOp::create(b, loc, attribute);
   }
 
   OpBuilder b;
@@ -78,9 +87,9 @@ Value f32ToBf16(Bits &e, Value x) {
 }
 
 /// The exponent is biased by 112 more; twice for infinity and NaN; subnormals are
-/// whole multiples of 2^-24.
-Value f16ToF32(Bits &e, Value x) {
-  Value half = e.widen(x), size = e.both(half, e.constant(0x7fff));
+/// whole multiples of 2^-24. `half` holds the bits, in i32.
+Value f16BitsToF32(Bits &e, Value half) {
+  Value size = e.both(half, e.constant(0x7fff));
   Value sign = e.left(e.both(half, e.constant(0x8000)), 16);
   Value normal = e.add(e.left(size, 13), e.constant(0x38000000));
   Value special = e.add(normal, e.constant(0x38000000));
@@ -89,6 +98,8 @@ Value f16ToF32(Bits &e, Value x) {
   Value value = e.select(e.atLeast(size, 0x7c00), special, e.select(e.atLeast(size, 0x400), normal, subnormal));
   return e.ofBits(e.either(value, sign));
 }
+
+Value f16ToF32(Bits &e, Value x) { return f16BitsToF32(e, e.widen(x)); }
 
 /// Adding 0.5 rounds a subnormal result to multiples of 2^-24, as f32 does.
 Value f32ToF16(Bits &e, Value x) {
@@ -102,6 +113,70 @@ Value f32ToF16(Bits &e, Value x) {
   Value value = e.select(e.atLeast(size, 0x47800000), e.constant(0x7c00), finite);
   return e.narrow(e.either(e.select(e.isNan(x), e.constant(0x7e00), value), sign), e.b.getF16Type());
 }
+
+/// The upper half of an f16.
+Value f8E5M2ToF32(Bits &e, Value x) { return f16BitsToF32(e, e.left(e.widen(x), 8)); }
+
+Value f8E5M2ThroughF16(Bits &e, Value x) {
+  Value wide = arith::ExtUIOp::create(e.b, e.loc, e.like(e.b.getIntegerType(16)), e.small(x));
+  Value bits = arith::ShLIOp::create(e.b, e.loc, wide, e.constant16(8));
+  Value half = arith::BitcastOp::create(e.b, e.loc, e.like(e.b.getF16Type()), bits);
+  return arith::ExtFOp::create(e.b, e.loc, e.like(e.b.getF32Type()), half);
+}
+
+/// `value` with NaN where its magnitude is 480: the bits that follow those of 448.
+Value f8E4M3FNWithNan(Bits &e, Value value) {
+  Value bits = e.bits(value), size = e.both(bits, e.constant(0x7fffffff));
+  return e.ofBits(e.select(e.atLeast(size, 0x43f00000), e.either(bits, e.constant(0x7fc00000)), bits));
+}
+
+/// The exponent is biased by 120 more; subnormals are whole multiples of 2^-9.
+Value f8E4M3FNToF32(Bits &e, Value x) {
+  Value byte = e.widen(x), size = e.both(byte, e.constant(0x7f));
+  Value sign = e.left(e.both(byte, e.constant(0x80)), 24);
+  Value normal = e.add(e.left(size, 20), e.constant(120u << 23));
+  Value whole = arith::SIToFPOp::create(e.b, e.loc, e.like(e.b.getF32Type()), size);
+  Value subnormal = e.bits(arith::MulFOp::create(e.b, e.loc, whole, e.constantf(0x1p-9f)));
+  return f8E4M3FNWithNan(e, e.ofBits(e.either(e.select(e.atLeast(size, 8), normal, subnormal), sign)));
+}
+
+/// With exponent and fraction in an f16's places the value is 2^8 too small.
+Value f8E4M3FNThroughF16(Bits &e, Value x) {
+  Value wide = arith::ExtSIOp::create(e.b, e.loc, e.like(e.b.getIntegerType(16)), e.small(x));
+  Value moved = arith::ShLIOp::create(e.b, e.loc, wide, e.constant16(7)); // the sign is in bits 14 and 15
+  Value bits = arith::AndIOp::create(e.b, e.loc, moved, e.constant16(0xbf80));
+  Value half = arith::BitcastOp::create(e.b, e.loc, e.like(e.b.getF16Type()), bits);
+  Value small = arith::ExtFOp::create(e.b, e.loc, e.like(e.b.getF32Type()), half);
+  return f8E4M3FNWithNan(e, arith::MulFOp::create(e.b, e.loc, small, e.constantf(256)));
+}
+
+/// What tells the two 8-bit floats apart when f32 is rounded to them.
+struct F8Format {
+  uint32_t fraction; ///< Explicit bits of the significand.
+  uint32_t bias;
+  float units;       ///< Has the ulp of the type's subnormals.
+  uint32_t limit;    ///< Bits of the least f32 that overflows.
+  uint32_t overflow, nan;
+};
+constexpr F8Format kF8E4M3FN = {3, 7, 0x1p14f, 0x43e80001, 0x7f, 0x7f}; // beyond 464
+constexpr F8Format kF8E5M2 = {2, 15, 0x1p7f, 0x47700000, 0x7c, 0x7e};   // from 61440 on
+
+/// As f32ToF16, the sum with `units` rounding the subnormals.
+Value f32ToF8(Bits &e, Value x, const F8Format &format, Type type) {
+  const uint32_t dropped = 23 - format.fraction, half = (1u << (dropped - 1)) - 1, rebias = (127 - format.bias) << 23;
+  Value bits = e.bits(x), size = e.both(bits, e.constant(0x7fffffff));
+  Value sign = e.both(e.right(bits, 24), e.constant(0x80));
+  Value odd = e.both(e.right(size, dropped), e.constant(1));
+  Value normal = e.right(e.add(e.add(size, e.constant(half - rebias)), odd), dropped);
+  Value sum = arith::AddFOp::create(e.b, e.loc, e.ofBits(size), e.constantf(format.units));
+  Value subnormal = e.add(e.bits(sum), e.constant(0u - llvm::bit_cast<uint32_t>(format.units)));
+  Value finite = e.select(e.atLeast(size, rebias + (1u << 23)), normal, subnormal);
+  Value value = e.select(e.atLeast(size, format.limit), e.constant(format.overflow), finite);
+  return e.narrow(e.either(e.select(e.isNan(x), e.constant(format.nan), value), sign), type);
+}
+
+Value f32ToF8E4M3FN(Bits &e, Value x) { return f32ToF8(e, x, kF8E4M3FN, Float8E4M3FNType::get(e.b.getContext())); }
+Value f32ToF8E5M2(Bits &e, Value x) { return f32ToF8(e, x, kF8E5M2, Float8E5M2Type::get(e.b.getContext())); }
 
 /// Elements of a constant mask's prefix.
 std::optional<int64_t> widthOf(Value mask) {
@@ -182,6 +257,14 @@ struct ExpandConversions : cpu::impl::ExpandConversionsBase<ExpandConversions> {
       expansion = f16ToF32;
     else if (from.isF32() && to.isF16() && !target.f16Convert)
       expansion = f32ToF16;
+    else if (isa<Float8E4M3FNType>(from) && to.isF32())
+      expansion = target.f16Convert ? f8E4M3FNThroughF16 : f8E4M3FNToF32;
+    else if (isa<Float8E5M2Type>(from) && to.isF32())
+      expansion = target.f16Convert ? f8E5M2ThroughF16 : f8E5M2ToF32;
+    else if (from.isF32() && isa<Float8E4M3FNType>(to))
+      expansion = f32ToF8E4M3FN;
+    else if (from.isF32() && isa<Float8E5M2Type>(to))
+      expansion = f32ToF8E5M2;
     if (!expansion)
       return;
     Bits builder(op);

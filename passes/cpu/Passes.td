@@ -56,10 +56,12 @@ def EmitKernels : Pass<"cpu-emit-kernels", "::mlir::ModuleOp"> {
 }
 
 def ExpandConversions : Pass<"cpu-expand-conversions", "::mlir::ModuleOp"> {
-  let summary = "converts 16-bit floats by integer arithmetic where the target has no instruction";
+  let summary = "converts 8- and 16-bit floats by integer arithmetic where the target has no instruction";
   let description = [{
-    f32 to bf16 without avx512_bf16, both ways of f16 without f16c; to nearest
-    even, overflow to infinity, NaN to a quiet NaN, f16 subnormals kept. Masked
+    f32 to bf16 without avx512_bf16, both ways of f16 without f16c, both ways of
+    f8E4M3FN and f8E5M2 everywhere (widening through f16 where that has an
+    instruction); to nearest even, overflow to infinity (f8E4M3FN, which has
+    none: NaN), NaN to a quiet NaN, subnormals of the 8- and 16-bit types kept. Masked
     accesses to 16-bit elements become elements where there are no masks for
     them. What the target has is left alone.
   }];

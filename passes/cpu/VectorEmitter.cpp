@@ -112,8 +112,10 @@ Value VectorEmitter::floor(Value x) {
 }
 
 Value VectorEmitter::widen(Value x) {
-  auto type = cast<VectorType>(x.getType());
-  return type.getElementType().isF32() ? x : arith::ExtFOp::create(b, loc, type.clone(b.getF32Type()), x);
+  auto type = cast<VectorType>(x.getType()), wide = type.clone(b.getF32Type());
+  if (type.getElementType().isInteger())
+    return arith::SIToFPOp::create(b, loc, wide, x);
+  return type == wide ? x : arith::ExtFOp::create(b, loc, wide, x);
 }
 
 Value VectorEmitter::shuffle(Value x, Value y, ArrayRef<int64_t> order) {

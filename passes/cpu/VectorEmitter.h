@@ -69,7 +69,7 @@ public:
   Value divf(Value a, Value b);
   Value maxf(Value a, Value b);
   Value floor(Value x);
-  Value widen(Value x); ///< To f32, of any length; itself for f32.
+  Value widen(Value x); ///< Floats and integers to f32, of any length; itself for f32.
   Value shuffle(Value a, Value b, mlir::ArrayRef<int64_t> order);
   Value select(Value mask, Value yes, Value no);
   /// Lane i is set if i < count.

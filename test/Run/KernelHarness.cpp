@@ -72,30 +72,11 @@ Operand &&Operand::integers(std::mt19937_64 &engine, int64_t limit) && {
   return std::move(*this);
 }
 
-double Operand::get(int64_t row, int64_t column) const {
-  const char *at = elementAt(row, column);
-  uint16_t half;
-  float single;
-  int32_t integer;
-  switch (dtype) {
-  case DType::BF16: return memcpy(&half, at, 2), bf16ToFloat(half);
-  case DType::F16: return memcpy(&half, at, 2), f16ToFloat(half);
-  case DType::I32: return memcpy(&integer, at, 4), integer;
-  default: return memcpy(&single, at, 4), single;
-  }
-}
+double Operand::get(int64_t row, int64_t column) const { return loadElement(dtype, elementAt(row, column)); }
 
 void Operand::set(int64_t row, int64_t column, double value) {
-  char *at = elementAt(row, column);
-  const float single = float(value);
-  const uint16_t half = dtype == DType::BF16 ? floatToBf16(single) : floatToF16(single);
-  const int32_t integer = int32_t(std::isfinite(value) ? value : 0);
-  if (dtype == DType::I32)
-    memcpy(at, &integer, 4);
-  else if (dtype == DType::F32)
-    memcpy(at, &single, 4);
-  else
-    memcpy(at, &half, 2);
+  // Integers hold no NaN.
+  storeElement(dtype, elementAt(row, column), isFloat(dtype) || std::isfinite(value) ? float(value) : 0);
 }
 
 void Operand::clear() {

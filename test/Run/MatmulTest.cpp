@@ -16,7 +16,8 @@ struct Pair {
   DType x, kernel;
 };
 constexpr Pair kPairs[] = {{DType::F32, DType::F32},   {DType::F32, DType::BF16}, {DType::F32, DType::F16},
-                           {DType::BF16, DType::BF16}, {DType::F16, DType::F16}};
+                           {DType::BF16, DType::BF16}, {DType::F16, DType::F16},
+                           {DType::BF16, DType::F8E4M3FN}, {DType::F32, DType::F8E5M2}};
 /// K and N.
 constexpr std::pair<int64_t, int64_t> kShapes[] = {{1, 8},    {8, 1},   {20, 77},  {31, 3},
                                                    {32, 128}, {33, 77}, {64, 128}, {172, 77}};

@@ -47,7 +47,7 @@ private:
       case DType::F16: tensor.data[i] = f16ToFloat(array->values<uint16_t>()[i]); break;
       case DType::I32: tensor.data[i] = array->values<int32_t>()[i]; break;
       case DType::I64: tensor.data[i] = double(array->values<int64_t>()[i]); break;
-      case DType::BF16: ADD_FAILURE() << "npy has no bf16"; break;
+      default: ADD_FAILURE() << "npy has no " << info(array->dtype).name; break;
       }
     return tensor;
   }

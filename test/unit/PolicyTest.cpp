@@ -78,6 +78,14 @@ TEST(PinRule, oneTypeIsForBothSides) {
   EXPECT_TRUE(parsePinRule("auto")->keys->isAuto());
 }
 
+TEST(PolicyRule, parametersAloneMayBeStoredInEightBits) {
+  EXPECT_EQ(parsePolicyRule("*.kernel:params=f8E4M3FN")->params, DType::F8E4M3FN);
+  EXPECT_EQ(policyError("compute=f8E5M2"),
+            "policy rule 'compute=f8E5M2': compute must be one of f32, f16, bf16, got 'f8E5M2'");
+  EXPECT_EQ(policyError("params=f8e5m2"), "policy rule 'params=f8e5m2': params must be one of f32, f16, bf16, f8E4M3FN, "
+                                          "f8E5M2, got 'f8e5m2'; nearest: 'f8E5M2'");
+}
+
 TEST(PinRule, sidesApart) {
   auto rule = parsePinRule("layers.0-3:k=bf16,v=auto");
   ASSERT_TRUE(rule.ok()) << rule.status();
@@ -85,18 +93,21 @@ TEST(PinRule, sidesApart) {
   EXPECT_EQ(rule->keys, PinElement{DType::BF16});
   EXPECT_TRUE(rule->values->isAuto());
   EXPECT_EQ(parsePinRule("v=f16")->keys, std::nullopt);
+  EXPECT_EQ(parsePinRule("k=int8,v=f8E5M2")->values, PinElement{DType::F8E5M2});
 }
 
 TEST(PinRule, refusals) {
-  EXPECT_EQ(pinError("int8"), "pin rule 'int8': cache dtype must be one of f32, f16, bf16, got 'int8'; "
-                              "'auto' is the attention's compute type");
+  EXPECT_EQ(pinError("int4"), "pin rule 'int4': cache dtype must be one of f32, f16, bf16, int8, f8E4M3FN, f8E5M2, got "
+                              "'int4'; nearest: 'int8'; 'auto' is the attention's compute type");
+  EXPECT_NE(pinError("k=q8_0").find("here write int8"), std::string::npos);
+  EXPECT_NE(pinError("q4_0").find("no counterpart"), std::string::npos);
   EXPECT_EQ(pinError("q=bf16"), "pin rule 'q=bf16': side must be k or v, got 'q'");
   EXPECT_EQ(pinError("k=bf16,k=f16"), "pin rule 'k=bf16,k=f16': side 'k' must appear once, got it twice");
   EXPECT_EQ(pinError("k=bf16,f16"), "pin rule 'k=bf16,f16': expected k=DTYPE,v=DTYPE or one DTYPE, got 'f16' among several");
   EXPECT_EQ(pinError("op:attention:bf16"),
             "pin rule 'op:attention:bf16': selector must be a name path, got 'op:attention'; cache slots have no kind");
-  EXPECT_EQ(pinError(""), "pin rule '': cache dtype must be one of f32, f16, bf16, got nothing; 'auto' is the "
-                          "attention's compute type");
+  EXPECT_EQ(pinError(""), "pin rule '': cache dtype must be one of f32, f16, bf16, int8, f8E4M3FN, f8E5M2, got nothing; "
+                          "'auto' is the attention's compute type");
   EXPECT_FALSE(parsePinRule("k=").ok());
   EXPECT_FALSE(parsePinRule("bf16,").ok());
 }

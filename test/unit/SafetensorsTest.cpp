@@ -34,7 +34,7 @@ static std::string failure(std::string_view entry, size_t data) {
 
 TEST(Safetensors, readsTensors) {
   const std::string bytes = file(
-      R"({"__metadata__": {"format": "pt"}, "b": {"dtype": "F8_E4M3", "shape": [3], "data_offsets": [8, 11]},
+      R"({"__metadata__": {"format": "pt"}, "b": {"dtype": "F8_E8M0", "shape": [3], "data_offsets": [8, 11]},
           "a": {"dtype": "BF16", "shape": [2, 2], "data_offsets": [0, 8]},
           "s": {"dtype": "F32", "shape": [], "data_offsets": [11, 15]},
           "e": {"dtype": "F16", "shape": [0, 7], "data_offsets": [8, 8]}})", 15);
@@ -50,7 +50,7 @@ TEST(Safetensors, readsTensors) {
   EXPECT_EQ(a.file, "f");
   EXPECT_EQ(e.bytes, 0u);
   EXPECT_EQ(b.dtype, std::nullopt);
-  EXPECT_EQ(b.dtypeName, "F8_E4M3");
+  EXPECT_EQ(b.dtypeName, "F8_E8M0");
   EXPECT_TRUE(s.shape.empty());
 }
 

@@ -75,9 +75,27 @@ TEST(Weights, roundsInTheOrderOfThePolicy) {
   }
   EXPECT_TRUE(std::isinf(bf16ToFloat(both[2]))); // beyond f16's range
   EXPECT_EQ(weights->residency()[1].state, State::Converted);
-  EXPECT_EQ(weights->residency()[1].why, "rounded f32 to f16 to bf16");
+  EXPECT_EQ(weights->residency()[1].why, "rounded f32 to f16 to bf16, 1 beyond its range");
   EXPECT_EQ(weights->residency()[2].why, "rounded f32 to bf16 to f32");
   EXPECT_EQ(weights->residency()[2].bytes, 24u);
+}
+
+TEST(Weights, storesEightBitFloats) {
+  const std::string folder = toy::testFolder();
+  const std::vector<float> values = {1, -0.3f, 464, 465, -1e9f, 0x1p-10f};
+  toy::writeCheckpoint(folder, {{"w", "F32", {2, 3}, toy::bytesOf(values)}});
+  const Program program = programOf({parameter("small", "w", DType::F32, DType::F8E4M3FN, {DType::F8E4M3FN}, {2, 3}),
+                                     parameter("wide", "w", DType::F32, DType::F8E5M2, {DType::F8E5M2}, {2, 3})});
+  auto weights = Weights::open(program, folder);
+  ASSERT_TRUE(weights.ok()) << weights.status();
+  const auto small = valuesAt<uint8_t>(weights->at(0), 6), wide = valuesAt<uint8_t>(weights->at(1), 6);
+  for (size_t i = 0; i < values.size(); ++i) {
+    EXPECT_EQ(small[i], floatToF8E4M3FN(values[i]));
+    EXPECT_EQ(wide[i], floatToF8E5M2(values[i]));
+  }
+  EXPECT_EQ(weights->residency()[0].why, "rounded f32 to f8E4M3FN, 2 beyond its range");
+  EXPECT_EQ(weights->residency()[1].why, "rounded f32 to f8E5M2, 1 beyond its range");
+  EXPECT_EQ(weights->residency()[0].bytes, 6u);
 }
 
 TEST(Weights, widensAndTransposes) {

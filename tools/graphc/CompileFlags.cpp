@@ -21,7 +21,7 @@ void CompileFlags::addModelOptions(Options &options) {
   };
   options.custom("--policy", "RULE", rule(compile.policy, ""),
                  "what is computed in which dtype: [SELECTOR:]KEY=DTYPE,..\n"
-                 "KEY is params, compute or output; DTYPE f32, f16 or bf16;\n"
+                 "KEY is params, compute or output; DTYPE f32, f16 or bf16,\nfor params also f8E4M3FN or f8E5M2;\n"
                  "SELECTOR a kind or a name: rms_norm, layers.0-3.*\n"
                  "may be repeated, later rules win");
   options.custom("--policy-semantics", "NAME",
@@ -29,7 +29,7 @@ void CompileFlags::addModelOptions(Options &options) {
                  "graphc: results are rounded once, to output;\naxon: to compute, then to output");
   options.custom("--pin-cache", "RULE", rule(compile.pins, ""),
                  "dtype of the key/value cache: DTYPE, k=DTYPE,v=DTYPE,\nor auto (the attention's compute dtype), for all slots\n"
-                 "or SELECTOR:..; may be repeated, later rules win");
+                 "or SELECTOR:..; DTYPE is f32, f16, bf16, int8, f8E4M3FN\nor f8E5M2; may be repeated, later rules win");
   options.custom("-ctk", "DTYPE", rule(compile.pins, "k="), "the same as --pin-cache k=DTYPE");
   options.custom("-ctv", "DTYPE", rule(compile.pins, "v="), "the same as --pin-cache v=DTYPE");
   options.custom("--outputs", "LIST", [this](std::string_view text) { return used = true, outputs = text, absl::OkStatus(); },

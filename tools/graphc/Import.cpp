@@ -42,7 +42,7 @@ int graphc::importMain(Arguments arguments) {
                  [&](std::string_view text) {
                    std::optional<DType> dtype = parseDType(text);
                    if (!dtype || !isFloat(*dtype) || *dtype == DType::F64)
-                     return invalidArgument("must be f32, f16 or bf16, got '", text, "'");
+                     return invalidArgument("must be f32, f16, bf16, f8E4M3FN or f8E5M2, got '", text, "'");
                    import.allowMissingWeights = true;
                    import.missingDType = *dtype;
                    return absl::OkStatus();

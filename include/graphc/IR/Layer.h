@@ -20,6 +20,8 @@ namespace graphc::layer {
 bool isFloatTensor(mlir::Type type);
 /// True for a whole cache, a block or a slot.
 bool isCache(mlir::Type type);
+/// True for the cache elements that have a scale a row: i8, f8E4M3FN, f8E5M2.
+bool isScaled(mlir::Type element);
 /// The dtype of an MLIR element type, or nothing.
 std::optional<DType> dtypeOf(mlir::Type element);
 mlir::Type typeOf(mlir::MLIRContext *context, DType dtype);

@@ -43,3 +43,17 @@ func.func @masked(%x: memref<10xf16>, %i: index) {
   vector.maskedstore %x[%i], %mask, %v : memref<10xf16>, vector<8xi1>, vector<8xf16>
   return
 }
+
+// Widening goes through f16 where that has an instruction; rounding never does.
+// PLAIN-LABEL: @eight_bits
+// PLAIN: arith.bitcast {{.*}} : vector<16xf8E4M3FN> to vector<16xi8>
+// V4-LABEL: @eight_bits
+// V4: arith.bitcast {{.*}} : vector<16xi16> to vector<16xf16>
+// V4-NEXT: arith.extf {{.*}} : vector<16xf16> to vector<16xf32>
+// V4-NOT: arith.truncf
+// V4: arith.trunci {{.*}} : vector<16xi32> to vector<16xi8>
+func.func @eight_bits(%x: vector<16xf8E4M3FN>) -> vector<16xf8E5M2> {
+  %wide = arith.extf %x : vector<16xf8E4M3FN> to vector<16xf32>
+  %narrow = arith.truncf %wide : vector<16xf32> to vector<16xf8E5M2>
+  return %narrow : vector<16xf8E5M2>
+}
