@@ -25,8 +25,8 @@ static std::string readableBytes(uint64_t bytes) {
 static std::string cacheTypes(const Program &program) {
   std::map<int64_t, std::pair<std::string_view, std::string_view>> blocks;
   for (const Binding &binding : program.bindings)
-    if (binding.kind == Kind::Cache)
-      (binding.name == "keys" ? blocks[binding.block].first : blocks[binding.block].second) = info(binding.dtype).name;
+    if (binding.kind == Kind::Cache && !binding.isScales())
+      (binding.isOfKeys() ? blocks[binding.block].first : blocks[binding.block].second) = info(binding.dtype).name;
   std::vector<std::string> types;
   for (const auto &[block, sides] : blocks) {
     std::string type = sides.first == sides.second ? std::string(sides.first) : concat("k=", sides.first, ",v=", sides.second);
@@ -36,13 +36,13 @@ static std::string cacheTypes(const Program &program) {
   return join(types, "/");
 }
 
-/// Bytes that a token of a sequence takes in all caches. Rings are counted as if
+/// Bytes that a token of a sequence takes in all caches, scales included. Rings are counted as if
 /// they were full slots, which they are until the window is reached.
 static uint64_t cacheBytesPerToken(const Program &program) {
   uint64_t bytes = 0;
   for (const Binding &binding : program.bindings)
     if (binding.kind == Kind::Cache)
-      bytes += uint64_t(byteSize(binding.dtype)) * binding.dims[1].offset * binding.dims[3].offset;
+      bytes += uint64_t(byteSize(binding.dtype)) * binding.dims[1].offset * (binding.isScales() ? 1 : binding.dims[3].offset);
   return bytes;
 }
 

@@ -62,17 +62,31 @@ LogicalResult MatmulOp::verify() {
 }
 
 LogicalResult CachedAttentionOp::verify() {
-  for (auto [cache, rows, side] :
-       {std::tuple(getKeys(), getKey(), "keys"), std::tuple(getValues(), getValue(), "values")}) {
+  const std::optional<DType> compute = layer::dtypeOf(memrefOf(getQuery()).getElementType());
+  for (auto [cache, rows, scales, side] : {std::tuple(getKeys(), getKey(), getKeyScales(), "keys"),
+                                           std::tuple(getValues(), getValue(), getValueScales(), "values")}) {
     MemRefType type = memrefOf(cache), row = memrefOf(rows);
     if (type.getRank() != 4 || row.getRank() != 2 || type.isDynamicDim(1) || type.isDynamicDim(3) ||
         row.getShape()[1] != type.getShape()[1] * type.getShape()[3])
       return emitOpError("attention_k1: ") << side << " rows " << row << " do not fit the cache " << type;
-    if (row.getElementType() != type.getElementType())
+    const std::optional<DType> dtype = layer::dtypeOf(type.getElementType()), stored = layer::dtypeOf(row.getElementType());
+    if (layer::isScaled(type.getElementType())) {
+      if (!stored || !compute || !isComputeType(*stored) || !holds(*compute, *stored))
+        return emitOpError("attention_k2: ") << side << " rows must fit the query's type, since they are quantised, got "
+                                             << row << " for " << getQuery().getType();
+    } else if (row.getElementType() != type.getElementType()) {
       return emitOpError("attention_k2: ") << side << " rows must have the cache's type, got " << row << " for " << type;
-    std::optional<DType> dtype = layer::dtypeOf(type.getElementType());
+    }
     if (!dtype || type.getMemorySpaceAsInt() != cacheSpace(*dtype))
       return emitOpError("attention_k3: ") << side << " must be in the memory space of their dtype, got " << type;
+    auto expected = MemRefType::get(type.getShape().drop_back(), Float32Type::get(getContext()), MemRefLayoutAttrInterface{},
+                                    IntegerAttr::get(IntegerType::get(getContext(), 64), kScaleSpace));
+    if (layer::isScaled(type.getElementType()) ? !scales || scales.getType() != expected : bool(scales)) {
+      auto diagnostic = emitOpError("attention_k5: ") << side << " of " << type << " must have ";
+      if (layer::isScaled(type.getElementType()))
+        return diagnostic << "scales " << expected;
+      return diagnostic << "no scales";
+    }
   }
   MemRefType keys = memrefOf(getKeys());
   const int64_t width = memrefOf(getQuery()).getShape().back(), kv = keys.getShape()[1] * keys.getShape()[3];

@@ -18,10 +18,18 @@ static bool castsAreExplicit(Operation *op) {
   return graph && graph.getCasts() == Casts::Explicit;
 }
 
+/// True if rows of `rows` can be quantised by an attention with queries of
+/// `query`: their elements are rd_C(x) in a type that C holds. Null: not known.
+static bool fitsCompute(Type rows, Type query) {
+  const std::optional<DType> row = dtypeOf(rows), compute = query ? dtypeOf(query) : row;
+  return row && compute && isComputeType(*row) && holds(*compute, *row);
+}
+
 /// Rows must have the slot's heads and head size, and its element types once
-/// those are pinned and casts are explicit.
+/// those are pinned and casts are explicit; rows of an 8-bit slot, which are
+/// quantised on their way into it, a type that the query's holds.
 static LogicalResult verifyRows(Operation *op, StringRef shapeLabel, StringRef typeLabel, AttentionCacheType slot,
-                                Value key, Value value) {
+                                Value key, Value value, Type query = {}) {
   for (auto [rows, element, side] :
        {std::tuple(key, slot.getKeys(), "key"), std::tuple(value, slot.getValues(), "value")}) {
     ArrayRef<int64_t> shape = shapeOf(rows);
@@ -29,7 +37,13 @@ static LogicalResult verifyRows(Operation *op, StringRef shapeLabel, StringRef t
         !sameOrUnknown(shape[3], slot.getHeadDim()))
       return op->emitOpError(shapeLabel) << ": " << side << " rows must be (batch, " << slot.getKvHeads()
                                          << ", tokens, " << slot.getHeadDim() << "), got " << rows.getType();
-    if (castsAreExplicit(op) && slot.isPinned() && getElementTypeOrSelf(rows.getType()) != element)
+    if (!castsAreExplicit(op) || !slot.isPinned())
+      continue;
+    Type own = getElementTypeOrSelf(rows.getType());
+    if (isScaled(element) && !fitsCompute(own, query))
+      return op->emitOpError(typeLabel) << ": " << side << " rows of an 8-bit slot must fit the query's type, got "
+                                        << rows.getType();
+    if (!isScaled(element) && own != element)
       return op->emitOpError(typeLabel) << ": " << side << " rows must have the cache's type " << element
                                         << ", got " << rows.getType();
   }
@@ -90,7 +104,8 @@ LogicalResult CachedAttentionOp::verify() {
            << slot.getWindow() << " needs an attention window of at most that";
   if (failed(verifyWindow(*this, "cached_attention_c4")))
     return failure();
-  return verifyRows(*this, "cached_attention_c1", "cached_attention_c3", slot, getKey(), getValue());
+  return verifyRows(*this, "cached_attention_c1", "cached_attention_c3", slot, getKey(), getValue(),
+                    getElementTypeOrSelf(getQuery().getType()));
 }
 
 LogicalResult CacheAppendOp::verify() {

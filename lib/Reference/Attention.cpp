@@ -1,6 +1,8 @@
 // Attention as numerics A2 to A4 define it: scores in f32, powers of two with
 // significands rounded to C, their own sum as the divisor. A power of two scales
 // exactly, so the probabilities depend on no tile size and no running maximum.
+// Rows of 8 bits have a scale each: a key's multiplies its score, a value's the
+// probability before its rounding (Q3).
 #include "Reference/FunctionTable.h"
 #include "Reference/Layers.h"
 
@@ -19,6 +21,8 @@ struct Row {
   std::vector<double> error;  ///< Of s, as far as sums and radii go.
   std::vector<double> p;      ///< Rounded powers of two, or Axon's probabilities.
   std::vector<double> pError; ///< Farthest that another kernel's p lies from p.
+  std::vector<double> weight; ///< What the values are multiplied by: p, or p with the value's scale.
+  std::vector<double> weightError;
   double total = 1;           ///< l = sum of p.
   double low = 1, high = 1;   ///< Sums of the least and of the greatest p.
 };
@@ -26,23 +30,26 @@ struct Row {
 class Attention {
 public:
   Attention(const Arithmetic &arithmetic, const Tensor &query, const Tensor &key, const Tensor &value,
-            const AttentionSettings &settings, Rounding rounding)
-      : arithmetic(arithmetic), query(query), key(key), value(value), settings(settings), rounding(rounding),
+            const AttentionSettings &settings, Rounding rounding, RowScales scales)
+      : arithmetic(arithmetic), query(query), key(key), value(value), settings(settings), rounding(rounding), scales(scales),
         axon(rounding.interior != DType::F32), scale(float(settings.scale)) {}
 
   /// Scores of the query row at `q` (an element offset) against key rows at `keys`.
   void score(Row &row, int64_t q, std::span<const int64_t> keys) const;
-  void probabilities(Row &row) const;
-  void axonProbabilities(Row &row) const;
+  void probabilities(Row &row, std::span<const int64_t> keys) const;
+  void axonProbabilities(Row &row, std::span<const int64_t> keys) const;
   void output(const Row &row, std::span<const int64_t> keys, Result &y, int64_t first) const;
   void weights(const Row &row, std::span<const int64_t> keys, Result &w, int64_t first) const;
   bool isAxon() const { return axon; }
 
 private:
+  double power(double at, double greatest, double relative, double scale = 1) const;
+
   const Arithmetic &arithmetic;
   const Tensor &query, &key, &value;
   const AttentionSettings &settings;
   Rounding rounding;
+  RowScales scales;
   bool axon;
   double scale;
 };
@@ -56,7 +63,8 @@ void Attention::score(Row &row, int64_t q, std::span<const int64_t> keys) const 
   for (size_t j = 0; j < keys.size(); ++j) {
     const int64_t k = keys[j] * headDim;
     const std::span b(key.data.data() + k, headDim);
-    row.score[j] = arithmetic.dot(a, b, 0, bothBf16);
+    const double sum = arithmetic.dot(a, b, 0, bothBf16), own = scales.keys ? scales.keys->data[keys[j]] : 1;
+    row.score[j] = scales.keys ? arithmetic.f32(sum) * own : sum;
     if (!arithmetic.hasBounds())
       continue;
     double magnitude = 0, moved = 0;
@@ -65,10 +73,32 @@ void Attention::score(Row &row, int64_t q, std::span<const int64_t> keys) const 
       moved += std::fabs(a[d]) * key.radiusAt(k + d) + (std::fabs(b[d]) + key.radiusAt(k + d)) * query.radiusAt(q + d);
     }
     row.error[j] = chainError(headDim + 1) * (magnitude + moved) + moved + 4 * double(headDim) * kFlush;
+    if (!scales.keys)
+      continue;
+    // One more rounding, and what the scale's own radius moves.
+    const double radius = scales.keys->radiusAt(keys[j]);
+    row.error[j] = (own + radius) * row.error[j] + radius * std::fabs(sum) + 2 * kUnit * std::fabs(row.score[j]);
   }
 }
 
-void Attention::probabilities(Row &row) const {
+/// 2^at * scale with its significand rounded to C, relative to 2^greatest. The
+/// scale is taken apart, c * 2^e with 1 <= c < 2, so that C's exponents suffice.
+double Attention::power(double at, double greatest, double relative, double own) const {
+  if (!std::isfinite(at))
+    return at < 0 ? 0.0 : at;
+  if (own == 0 || std::isnan(own))
+    return own;
+  const double whole = std::floor(at);
+  int exponent;
+  const double c = 2 * std::frexp(own, &exponent);
+  double significand = arithmetic.f32(std::exp2(at - whole) * (1 + relative));
+  if (own != 1)
+    significand = arithmetic.f32(significand * c * (1 + (relative > 0 ? 2 : relative < 0 ? -2 : 0) * kUnit));
+  return std::ldexp(arithmetic.roundSignificand(settings.compute, significand),
+                    int(std::clamp(whole - greatest, -2000.0, 2000.0)) + exponent - 1);
+}
+
+void Attention::probabilities(Row &row, std::span<const int64_t> keys) const {
   const size_t n = row.score.size();
   // x = s * scale * log2(e), with one f32 constant.
   const double factor = scale * std::numbers::log2e, constant = arithmetic.f32(factor);
@@ -78,35 +108,38 @@ void Attention::probabilities(Row &row) const {
     x[j] = arithmetic.f32(arithmetic.f32(row.score[j]) * constant);
     greatest = std::fmax(greatest, std::floor(x[j]));
   }
-  // 2^at with its significand rounded to C, relative to 2^M.
-  const auto power = [&](double at, double relative) {
-    if (!std::isfinite(at))
-      return at < 0 ? 0.0 : at;
-    const double whole = std::floor(at);
-    const double significand = arithmetic.f32(std::exp2(at - whole) * (1 + relative));
-    return std::ldexp(arithmetic.roundSignificand(settings.compute, significand),
-                      int(std::clamp(whole - greatest, -2000.0, 2000.0)));
-  };
   row.p.resize(n);
   row.pError.assign(n, 0);
+  row.weight.resize(n);
+  row.weightError.assign(n, 0);
   row.low = row.high = 0;
   for (size_t j = 0; j < n; ++j) {
-    row.p[j] = power(x[j], 0);
+    const double own = scales.values ? scales.values->data[keys[j]] : 1;
+    row.p[j] = power(x[j], greatest, 0);
+    row.weight[j] = scales.values ? power(x[j], greatest, 0, own) : row.p[j];
     if (!arithmetic.hasBounds())
       continue;
     // The product with scale and log2(e): three roundings; the fraction: one.
     const double at = row.score[j] * factor;
     const double error = std::fabs(factor) * row.error[j] + (3 * std::fabs(at) + 1) * kUnit;
     const double relative = 2 * kFunctionTable.exp2 * kUnit;
-    const double low = power(at - error, -relative), high = power(at + error, relative);
+    const double low = power(at - error, greatest, -relative), high = power(at + error, greatest, relative);
     row.pError[j] = std::max(high - row.p[j], row.p[j] - low) + kFlush;
     row.low += low;
     row.high += high + kFlush;
+    if (!scales.values)
+      continue;
+    const double radius = scales.values->radiusAt(keys[j]);
+    const double least = power(at - error, greatest, -relative, std::max(own - radius, 0.0));
+    const double most = power(at + error, greatest, relative, own + radius);
+    row.weightError[j] = std::max(most - row.weight[j], row.weight[j] - least) + 4 * kFlush;
   }
   row.total = arithmetic.sum(row.p);
+  if (!scales.values)
+    row.weightError = row.pError;
 }
 
-void Attention::axonProbabilities(Row &row) const {
+void Attention::axonProbabilities(Row &row, std::span<const int64_t> keys) const {
   const auto inside = [&](double v) { return arithmetic.interior(rounding, v); };
   double greatest = -std::numeric_limits<double>::infinity();
   for (double &s : row.score) {
@@ -120,6 +153,10 @@ void Attention::axonProbabilities(Row &row) const {
   const double total = inside(arithmetic.sum(row.p));
   for (double &p : row.p)
     p = inside(p / total);
+  row.weight = row.p;
+  for (size_t j = 0; j < keys.size() && scales.values; ++j)
+    row.weight[j] = arithmetic.f32(row.p[j] * scales.values->data[keys[j]]);
+  row.weightError = row.pError;
   row.total = 1;
 }
 
@@ -130,16 +167,19 @@ void Attention::output(const Row &row, std::span<const int64_t> keys, Result &y,
   for (int64_t d = 0; d < valueDim; ++d) {
     for (int64_t j = 0; j < n; ++j)
       column[j] = value.data[keys[j] * valueDim + d];
-    const double sum = arithmetic.dot(row.p, column, 0, bothBf16), centre = sum / row.total;
+    const double sum = arithmetic.dot(row.weight, column, 0, bothBf16), centre = sum / row.total;
     double bound = 0;
     if (arithmetic.hasBounds()) {
       // o' - o = (sum (p' - p)(v - o) + sum p' (v' - v) + e_N - o e_l) / l', since
-      // sum p (v - o) = 0: an error that all p share cancels.
+      // sum p (v - o) = 0: an error that all p share cancels. Weights with scales are
+      // rounded apart from p: sum (w' - w) v + sum w' (v' - v) - o sum (p' - p) + ..
       double moved = 0, magnitude = 0;
       for (int64_t j = 0; j < n; ++j) {
-        const double r = value.radiusAt(keys[j] * valueDim + d), p = row.p[j] + row.pError[j];
-        moved += row.pError[j] * std::fabs(column[j] - centre) + p * r;
-        magnitude += p * (std::fabs(column[j]) + r);
+        const double r = value.radiusAt(keys[j] * valueDim + d), w = row.weight[j] + row.weightError[j];
+        moved += scales.values ? row.weightError[j] * std::fabs(column[j]) + row.pError[j] * std::fabs(centre)
+                               : row.pError[j] * std::fabs(column[j] - centre);
+        moved += w * r;
+        magnitude += w * (std::fabs(column[j]) + r);
       }
       const double chain = chainError(n + 2);
       const double rest = chain * (magnitude + std::fabs(centre) * row.high) + 2 * double(n) * kFlush;
@@ -167,10 +207,10 @@ void Attention::weights(const Row &row, std::span<const int64_t> keys, Result &w
 
 AttentionResult attention(const Arithmetic &arithmetic, const Tensor &query, const Tensor &key, const Tensor &value,
                           const Tensor &queryPositions, const Tensor &keyPositions,
-                          const AttentionSettings &settings, Rounding rounding) {
+                          const AttentionSettings &settings, Rounding rounding, RowScales scales) {
   const int64_t batch = query.dim(0), heads = query.dim(1), tokens = query.dim(2), headDim = query.dim(3);
   const int64_t kvHeads = key.dim(1), rows = key.dim(2), valueDim = value.dim(3), group = heads / kvHeads;
-  const Attention op(arithmetic, query, key, value, settings, rounding);
+  const Attention op(arithmetic, query, key, value, settings, rounding, scales);
   Result y(arithmetic, rounding, {batch, heads, tokens, valueDim});
   Result w(arithmetic, rounding, {batch, heads, tokens, settings.wantWeights ? rows : 0});
   Row row;
@@ -193,7 +233,7 @@ AttentionResult attention(const Arithmetic &arithmetic, const Tensor &query, con
         for (int64_t j : columns)
           keys.push_back(first + j);
         op.score(row, q * headDim, keys);
-        op.isAxon() ? op.axonProbabilities(row) : op.probabilities(row);
+        op.isAxon() ? op.axonProbabilities(row, keys) : op.probabilities(row, keys);
         op.output(row, keys, y, q * valueDim);
         if (settings.wantWeights)
           op.weights(row, columns, w, q * rows);

@@ -1,11 +1,13 @@
 // Creation, append and read of the reference cache.
 #include "Reference/Cache.h"
 
+#include "Reference/Quantize.h"
 #include "Support/Message.h"
 #include "graphc/IR/Layer.h"
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 namespace graphc::reference {
 
@@ -14,7 +16,10 @@ static CacheSlot createSlot(layer::AttentionCacheType type, int64_t batch, int64
   for (auto [side, element] : {std::pair(&slot.keys, type.getKeys()), std::pair(&slot.values, type.getValues())}) {
     side->pin = layer::dtypeOf(element);
     side->rows = Tensor(side->pin.value_or(DType::F32), {batch, type.getKvHeads(), capacity, type.getHeadDim()});
-    std::fill(side->rows.data.begin(), side->rows.data.end(), std::numeric_limits<double>::quiet_NaN());
+    if (side->isScaled())
+      side->scales = Tensor(DType::F32, {batch, type.getKvHeads(), capacity});
+    for (Tensor *tensor : {&side->rows, &side->scales})
+      std::fill(tensor->data.begin(), tensor->data.end(), std::numeric_limits<double>::quiet_NaN());
   }
   slot.window = type.isRing() ? type.getWindow() : 0;
   slot.written.assign(batch, 0);
@@ -53,10 +58,15 @@ void appendRows(const Arithmetic &arithmetic, CacheRows &side, const Tensor &row
   const int64_t batch = rows.dim(0), kvHeads = rows.dim(1), tokens = rows.dim(2), headDim = rows.dim(3);
   const int64_t capacity = side.rows.dim(2);
   const DType pin = side.pin.value_or(compute);
-  const Tensor stored = read(arithmetic, pin, converted ? rows : read(arithmetic, compute, rows));
+  Tensor stored = converted ? rows : read(arithmetic, compute, rows), scales;
+  if (side.isScaled())
+    std::tie(stored, scales) = quantize(arithmetic, pin, stored);
+  else
+    stored = read(arithmetic, pin, std::move(stored));
   side.rows.dtype = arithmetic.isF64() ? DType::F64 : pin;
   if (!stored.radius.empty())
-    side.rows.radius.resize(side.rows.data.size());
+    for (Tensor *tensor : {&side.rows, &side.scales})
+      tensor->radius.resize(tensor->data.size());
   for (int64_t i = 0; i < batch * kvHeads * tokens; ++i) { // i = (batch, kvHead, token)
     const int64_t position = int64_t(positions.data[i / (kvHeads * tokens) * tokens + i % tokens]);
     if (position < 0)
@@ -65,17 +75,30 @@ void appendRows(const Arithmetic &arithmetic, CacheRows &side, const Tensor &row
     std::copy_n(stored.data.begin() + from, headDim, side.rows.data.begin() + to);
     if (!stored.radius.empty())
       std::copy_n(stored.radius.begin() + from, headDim, side.rows.radius.begin() + to);
+    if (side.isScaled())
+      side.scales.data[to / headDim] = scales.data[i];
+    if (!scales.radius.empty())
+      side.scales.radius[to / headDim] = scales.radius[i];
   }
 }
 
-Tensor readRows(const Arithmetic &arithmetic, const CacheRows &side, int64_t count, DType compute) {
-  const int64_t heads = side.rows.dim(0) * side.rows.dim(1), capacity = side.rows.dim(2), headDim = side.rows.dim(3);
-  Tensor rows(side.rows.dtype, {side.rows.dim(0), side.rows.dim(1), count, headDim});
-  rows.radius.resize(side.rows.radius.empty() ? 0 : rows.data.size());
-  for (auto [from, to] : {std::pair(&side.rows.data, &rows.data), std::pair(&side.rows.radius, &rows.radius)})
+/// The first `count` rows of every head out of `all` (batch, kvHeads, capacity, ..).
+static Tensor firstRows(const Tensor &all, int64_t count) {
+  const int64_t heads = all.dim(0) * all.dim(1), capacity = all.dim(2), width = all.shape.size() == 4 ? all.dim(3) : 1;
+  Tensor rows = all;
+  rows.shape[2] = count;
+  for (auto [from, to] : {std::pair(&all.data, &rows.data), std::pair(&all.radius, &rows.radius)}) {
+    to->resize(from->empty() ? 0 : heads * count * width);
     for (int64_t h = 0; h < heads && !from->empty(); ++h)
-      std::copy_n(from->begin() + h * capacity * headDim, count * headDim, to->begin() + h * count * headDim);
-  return read(arithmetic, compute, std::move(rows));
+      std::copy_n(from->begin() + h * capacity * width, count * width, to->begin() + h * count * width);
+  }
+  return rows;
 }
+
+Tensor readRows(const Arithmetic &arithmetic, const CacheRows &side, int64_t count, DType compute) {
+  return read(arithmetic, compute, firstRows(side.rows, count));
+}
+
+Tensor readScales(const CacheRows &side, int64_t count) { return firstRows(side.scales, count); }
 
 } // namespace graphc::reference

@@ -17,7 +17,10 @@ namespace graphc::reference {
 /// One side of a slot: rows (batch, kvHeads, capacity, headDim).
 struct CacheRows {
   std::optional<DType> pin; ///< Stored type; nothing: the attention's compute type.
-  Tensor rows;
+  Tensor rows;              ///< Elements as stored: of an 8-bit pin, not multiplied by their scale.
+  Tensor scales;            ///< (batch, kvHeads, capacity) f32 of an 8-bit pin; empty for others.
+
+  bool isScaled() const { return pin && isEightBit(*pin); }
 };
 
 struct CacheSlot {
@@ -49,12 +52,15 @@ absl::StatusOr<CacheState> createCache(layer::CacheType type, int64_t batch, int
 
 /// Writes rows (batch, kvHeads, tokens, headDim) at positions (batch, tokens),
 /// which are -1 (left out) or below the capacity: stored = pin(rd_C(row)), or
-/// pin(row) where rows are already `converted` to their pin (A1).
+/// pin(row) where rows are already `converted` to their pin (A1). Rows of an 8-bit
+/// pin are quantised from rd_C(row), which `converted` says they are already.
 void appendRows(const Arithmetic &arithmetic, CacheRows &side, const Tensor &rows, const Tensor &positions,
                 DType compute, bool converted);
 
 /// The first `count` rows of every head as attention reads them,
 /// rd_C(unpin(stored)): (batch, kvHeads, count, headDim).
 Tensor readRows(const Arithmetic &arithmetic, const CacheRows &side, int64_t count, DType compute);
+/// Their scales: (batch, kvHeads, count).
+Tensor readScales(const CacheRows &side, int64_t count);
 
 } // namespace graphc::reference

@@ -69,7 +69,8 @@ absl::Status Run::append(Operation *op, CacheSlot &slot, bool cross, const Tenso
     if (cross)
       written = std::max(written, int32_t(positions.data[i]) + 1);
   }
-  // Explicit casts have already made rows of a pinned cache its values.
+  // Explicit casts have already made rows of a pinned cache its values, or those
+  // of the compute type that are quantised here.
   for (auto [rows, side] : {std::pair(&key, &slot.keys), std::pair(&value, &slot.values)})
     appendRows(arithmetic, *side, *rows, positions, compute, /*converted=*/castsAreExplicit() && side->pin.has_value());
   return absl::OkStatus();
@@ -97,7 +98,7 @@ bool Run::wants(Operation *op, unsigned result) const {
 
 absl::Status Run::attend(Operation *op, const Tensor &query, const Tensor &key, const Tensor &value,
                          const Tensor &positions, const Tensor &keyPositions, const AttentionSettings &settings,
-                         unsigned weightsResult) {
+                         unsigned weightsResult, RowScales scales) {
   if (query.shape.size() != 4 || key.shape.size() != 4 || value.shape.size() != 4 ||
       positions.shape != std::vector{query.dim(0), query.dim(2)} || key.dim(0) != query.dim(0) ||
       key.dim(1) < 1 || query.dim(1) % key.dim(1) || key.dim(3) != query.dim(3) ||
@@ -107,11 +108,11 @@ absl::Status Run::attend(Operation *op, const Tensor &query, const Tensor &key, 
                       describe(value), ", positions ", describe(positions));
   // The weights may have an output type of their own; the values are the same.
   AttentionResult result =
-      attention(arithmetic, query, key, value, positions, keyPositions, settings, rounding(op, 0));
+      attention(arithmetic, query, key, value, positions, keyPositions, settings, rounding(op, 0), scales);
   if (settings.wantWeights) {
     const Rounding own = rounding(op, weightsResult);
     if (own.output != rounding(op, 0).output)
-      result.weights = attention(arithmetic, query, key, value, positions, keyPositions, settings, own).weights;
+      result.weights = attention(arithmetic, query, key, value, positions, keyPositions, settings, own, scales).weights;
     if (absl::Status status = define(op->getResult(weightsResult), std::move(result.weights)); !status.ok())
       return status;
   }
@@ -132,9 +133,17 @@ absl::Status Run::attendOver(Operation *op, const CacheSlot &slot, bool cross, c
     keyPositions.data[i] = i % count < rows[i / count] ? double(i % count) : -1;
   if (slot.window)
     settings.window = settings.window ? std::min(settings.window, slot.window) : slot.window;
+  Tensor keyScales, valueScales;
+  RowScales scales;
+  for (auto [side, tensor, used] : {std::tuple(&slot.keys, &keyScales, &scales.keys),
+                                    std::tuple(&slot.values, &valueScales, &scales.values)})
+    if (side->isScaled()) {
+      *tensor = readScales(*side, count);
+      *used = tensor;
+    }
   return attend(op, query, readRows(arithmetic, slot.keys, count, settings.compute),
                 readRows(arithmetic, slot.values, count, settings.compute), positions, keyPositions, settings,
-                weightsResult);
+                weightsResult, scales);
 }
 
 template <typename Op> static AttentionSettings settingsOf(Op op, DType compute, bool wantWeights) {

@@ -159,7 +159,8 @@ absl::StatusOr<Outputs> Run::run() {
     return status;
   if (cache)
     for (CacheBlock &block : cache->blocks) // rows of earlier runs are exact inputs
-      block.self.keys.rows.dropBounds(), block.self.values.rows.dropBounds();
+      for (CacheRows *side : {&block.self.keys, &block.self.values})
+        side->rows.dropBounds(), side->scales.dropBounds();
   for (Operation &op : state.graph.getBody().front().without_terminator()) {
     if (absl::Status status = evaluate(op); !status.ok())
       return status;

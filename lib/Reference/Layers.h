@@ -73,6 +73,12 @@ struct AttentionSettings {
   bool wantWeights = false;
 };
 
+/// Scales (batch, kvHeads, keys) of keys and values that are elements of 8 bits;
+/// null for those that are not.
+struct RowScales {
+  const Tensor *keys = nullptr, *values = nullptr;
+};
+
 struct AttentionResult {
   Tensor y;       ///< (batch, heads, tokens, valueDim).
   Tensor weights; ///< (batch, heads, tokens, keys); empty unless wanted.
@@ -83,9 +89,10 @@ struct AttentionResult {
 /// valueDim); query head h reads kv head h / (heads / kvHeads). A key is visible
 /// if its position (batch, keys) is not negative and the settings admit it; a
 /// query whose position (batch, tokens) is negative sees nothing. Rows that see
-/// nothing are zeros; rows that nobody sees are never read.
+/// nothing are zeros; rows that nobody sees are never read. Scales multiply scores
+/// and weights as Q3 says.
 AttentionResult attention(const Arithmetic &arithmetic, const Tensor &query, const Tensor &key, const Tensor &value,
                           const Tensor &queryPositions, const Tensor &keyPositions,
-                          const AttentionSettings &settings, Rounding rounding);
+                          const AttentionSettings &settings, Rounding rounding, RowScales scales = {});
 
 } // namespace graphc::reference

@@ -96,7 +96,7 @@ private:
                           const Tensor &positions, AttentionSettings settings, unsigned weightsResult);
   absl::Status attend(mlir::Operation *op, const Tensor &query, const Tensor &key, const Tensor &value,
                       const Tensor &positions, const Tensor &keyPositions, const AttentionSettings &settings,
-                      unsigned weightsResult);
+                      unsigned weightsResult, RowScales scales = {});
 
   // Seed mode: the cache as ordinary tensors (SeedRun.cpp).
   absl::Status visit(layer::SeedGetOp op);

@@ -112,11 +112,14 @@ absl::StatusOr<MemoryPlan> planMemory(const Program &program, PlanRequest reques
       break;
     case Kind::Cache: {
       MemoryPlan::Block &block = blocks[binding.block];
-      const bool isKeys = binding.name == "keys";
       block.block = binding.block;
       block.rows = dimValue(program, binding.dims[2], values);
-      (isKeys ? block.keys : block.values) = binding.dtype;
-      (isKeys ? block.keyBytes : block.valueBytes) = *bytes;
+      if (binding.isScales()) {
+        block.scaleBytes += *bytes;
+      } else {
+        (binding.isOfKeys() ? block.keys : block.values) = binding.dtype;
+        (binding.isOfKeys() ? block.keyBytes : block.valueBytes) = *bytes;
+      }
       plan.cache += *bytes;
       pad(*bytes);
       break;
@@ -192,15 +195,17 @@ std::string MemoryPlan::text() const {
   out += line("cache", cache);
   for (size_t first = 0, next; first < blocks.size(); first = next) {
     const Block &block = blocks[first]; // equal neighbours share a line
-    for (next = first + 1; next < blocks.size(); ++next)
-      if (blocks[next].keyBytes != block.keyBytes || blocks[next].valueBytes != block.valueBytes ||
-          blocks[next].keys != block.keys || blocks[next].values != block.values ||
-          blocks[next].rows != block.rows)
+    for (next = first + 1; next < blocks.size(); ++next) {
+      Block same = blocks[next];
+      same.block = block.block;
+      if (same != block)
         break;
+    }
     out += next - first == 1 ? concat("  block ", block.block)
                              : concat("  blocks ", block.block, "-", blocks[next - 1].block);
     out += concat(": ", block.rows, " rows, keys ", info(block.keys).name, " ", block.keyBytes,
                   ", values ", info(block.values).name, " ", block.valueBytes,
+                  block.scaleBytes ? concat(", scales ", block.scaleBytes) : "",
                   next - first == 1 ? "" : " each", "\n");
   }
   out += line("workspace", workspace);
@@ -214,11 +219,14 @@ std::string MemoryPlan::text() const {
 
 nlohmann::json MemoryPlan::json() const {
   nlohmann::json blockList = nlohmann::json::array();
-  for (const Block &block : blocks)
+  for (const Block &block : blocks) {
     blockList.push_back({{"block", block.block},
                          {"rows", block.rows},
                          {"keys", {{"dtype", std::string(info(block.keys).name)}, {"bytes", block.keyBytes}}},
                          {"values", {{"dtype", std::string(info(block.values).name)}, {"bytes", block.valueBytes}}}});
+    if (block.scaleBytes)
+      blockList.back()["scales"] = {{"dtype", "f32"}, {"bytes", block.scaleBytes}};
+  }
   return {{"batch", request.batch},
           {"capacity", request.capacity},
           {"chunk", request.chunk},

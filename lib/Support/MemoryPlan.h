@@ -35,12 +35,14 @@ struct MemoryPlan {
     int64_t rows = 0; ///< Of a sequence: the capacity, or fewer in a ring.
     DType keys = DType::F32, values = DType::F32;
     uint64_t keyBytes = 0, valueBytes = 0;
+    uint64_t scaleBytes = 0; ///< Of keys and values of 8 bits.
+    bool operator==(const Block &) const = default;
   };
   PlanRequest request;       ///< With the defaults put in.
   uint64_t weightsMapped = 0;    ///< Used in place, in the page cache; tied ones count once.
   uint64_t weightsConverted = 0; ///< Made once, shared by the sessions of one process.
   std::vector<Block> blocks;     ///< Ordered by index.
-  uint64_t cache = 0;            ///< Keys, values and the lengths, 4 bytes a sequence.
+  uint64_t cache = 0;            ///< Keys, values, scales, and the lengths, 4 bytes a sequence.
   uint64_t workspace = 0;
   uint64_t ropeTables = 0;
   uint64_t inputs = 0;           ///< Token ids, positions and the like, without lengths.

@@ -92,7 +92,7 @@ absl::Status checkParameter(const Binding &binding) {
     return wrong(binding, "must have 2 dims to be transposed, got ", dimsText(binding.dims));
   for (DType dtype : binding.roundings)
     if (!isFloat(dtype) || dtype == DType::F64 || !isFloat(binding.stored))
-      return wrong(binding, "must be rounded from a float type to f32, f16 or bf16, got ",
+      return wrong(binding, "must be rounded from a float type to f32, f16, bf16 or an 8-bit float, got ",
                    info(binding.stored).name, " to ", info(dtype).name);
   const DType last = binding.roundings.empty() ? binding.stored : binding.roundings.back();
   if (!holds(binding.dtype, last))
@@ -101,20 +101,30 @@ absl::Status checkParameter(const Binding &binding) {
   return absl::OkStatus();
 }
 
-absl::Status checkCache(const Binding &binding) {
+absl::Status checkCache(const Program &program, const Binding &binding) {
   const std::vector<Dim> &dims = binding.dims;
-  if (binding.name != "keys" && binding.name != "values")
-    return wrong(binding, "must be keys or values, since it is a cache");
-  if (!isFloat(binding.dtype))
-    return wrong(binding, "must have a float dtype, got ", info(binding.dtype).name);
-  if (dims.size() != 4 || dims[0] != Dim::of("batch") || !dims[1].isNumber() ||
-      (dims[2] != Dim::of("capacity") &&
-       !(windowOf(dims[2].symbol) && dims[2] == Dim::of(dims[2].symbol))) ||
-      !dims[3].isNumber())
-    return wrong(binding, "must be (batch, kvHeads, capacity or window:N, headDim), got ",
-                 dimsText(dims));
+  if (binding.name != "keys" && binding.name != "values" && !binding.isScales())
+    return wrong(binding, "must be keys, values, key_scales or value_scales, since it is a cache");
+  if (binding.isScales() ? binding.dtype != DType::F32 : !isComputeType(binding.dtype) && !isEightBit(binding.dtype))
+    return wrong(binding, "must have a dtype of caches, f32 for scales, got ", info(binding.dtype).name);
+  const bool hasRows = dims.size() == (binding.isScales() ? 3 : 4) && dims[0] == Dim::of("batch") &&
+                       dims[1].isNumber() && dims.back().isNumber() != binding.isScales();
+  if (!hasRows || (dims[2] != Dim::of("capacity") &&
+                   !(windowOf(dims[2].symbol) && dims[2] == Dim::of(dims[2].symbol))))
+    return wrong(binding, "must be (batch, kvHeads, capacity or window:N", binding.isScales() ? "" : ", headDim",
+                 "), got ", dimsText(dims));
   if (binding.block < 0 || binding.block > kMaxNumber)
     return wrong(binding, "must have a block of at least 0, got ", binding.block);
+  // Rows and their scales come in pairs.
+  const Binding *other = nullptr;
+  for (const Binding &candidate : program.bindings)
+    if (candidate.kind == Kind::Cache && candidate.block == binding.block &&
+        candidate.isOfKeys() == binding.isOfKeys() && candidate.isScales() != binding.isScales())
+      other = &candidate;
+  if (!binding.isScales() && isEightBit(binding.dtype) != (other != nullptr))
+    return wrong(binding, "of dtype ", info(binding.dtype).name, other ? " must not have scales" : " must have scales");
+  if (binding.isScales() && (!other || !std::equal(dims.begin(), dims.end(), other->dims.begin())))
+    return wrong(binding, "must have the batch, heads and rows of what it scales, got ", dimsText(dims));
   return absl::OkStatus();
 }
 
@@ -127,7 +137,7 @@ absl::Status checkRopeTable(const Binding &binding) {
 }
 
 absl::Status checkOutput(const Program &program, const Binding &binding) {
-  if (!isFloat(binding.dtype) || binding.dtype == DType::F64)
+  if (!isComputeType(binding.dtype))
     return wrong(binding, "must be f32, f16 or bf16, since it is an output, got ",
                  info(binding.dtype).name);
   if (binding.name == "logits")
@@ -153,7 +163,7 @@ absl::Status checkBinding(const Program &program, size_t index) {
   case Kind::Parameter:
     return checkParameter(binding);
   case Kind::Cache:
-    return checkCache(binding);
+    return checkCache(program, binding);
   case Kind::Rope:
     return checkRopeTable(binding);
   case Kind::Buffer:

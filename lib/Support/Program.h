@@ -81,7 +81,8 @@ struct Binding {
                ///< packed rows that feed the logits); all i32.
     Parameter, ///< A weight: `source` .. `transpose` say how it is made.
     Cache,     ///< Side `name`, "keys" or "values", of `block`: (batch, kvHeads, capacity or
-               ///< window:N, headDim).
+               ///< window:N, headDim). If that has an 8-bit dtype, also its scales,
+               ///< "key_scales" or "value_scales": f32 (batch, kvHeads, as many rows).
     Rope,      ///< Table `name`, "cos" or "sin", of `rope`: f32 (capacity, dim / 2).
     Buffer,    ///< Workspace; buffers of one `slot` share memory.
     Output,    ///< (rows or tokens, ..): "logits" f32 (rows, vocab), "hidden_states.0" ..
@@ -104,6 +105,10 @@ struct Binding {
   RopeSpec rope;                  ///< Ropes.
   int64_t slot = 0;               ///< Buffers.
 
+  /// True for a cache that holds the scales of an 8-bit side.
+  bool isScales() const { return kind == Kind::Cache && (name == "key_scales" || name == "value_scales"); }
+  /// True for a cache that is, or scales, keys.
+  bool isOfKeys() const { return kind == Kind::Cache && (name == "keys" || name == "key_scales"); }
   /// True for a parameter that needs no memory of its own.
   bool isInPlace() const { return roundings.empty() && !transpose && dtype == stored; }
   bool operator==(const Binding &) const = default;

@@ -5,6 +5,7 @@
 #include "graphc/IR/Kernel.h"
 #include "graphc/IR/Layer.h"
 #include "passes/cpu/Emitters.h"
+#include "passes/cpu/QuantizeRow.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -51,7 +52,9 @@ private:
   // One token and one tile.
   void scores(Value token, Value head, Value sequence, Value group, Value row, Value count);
   Value probability(Value x, Value base);
-  void softmax(Value slot, Value group, Value count);
+  void softmax(Value slot, Value group, Value count, ArrayRef<Value> rows);
+  Value scalesOf(Value scales, ArrayRef<Value> row, Value count, int64_t width);
+  Value weight(Value x, Value base, Value scales);
   void accumulate(Value slot, Value head, Value sequence, Value group, Value row, Value count);
   void finish(Value slot, Value token, Value head);
   // The weights, if someone asks for them.
@@ -70,7 +73,7 @@ private:
   int64_t heads, kvHeads, group, headDim, lanes, rowsAtOnce, tokensAtOnce;
   Type compute;
   bool dot;
-  Value score;       // (group, kTile + padding) f32: scores, then probabilities
+  Value score;       // (group, kTile + padding) f32: scores, then weights of values
   Value accumulator; // (tokensAtOnce, group, headDim rounded up) f32: sum of p*v
   Value maximum;     // (tokensAtOnce, group) f32: M
   Value total;       // (tokensAtOnce, group) f32: l
@@ -154,17 +157,23 @@ Value AttentionEmitter::positionOf(Value token, Value sequence) {
 }
 
 /// Writes the rows of tokens [first, last) of one kv head behind the old ones.
-/// They have the cache's types already.
+/// They have the cache's types already, or are quantised.
 void AttentionEmitter::append(Value sequence, Value head, Value first, Value last) {
   e.loop(first, last, e.index(1), [&](Value token) {
     Value row = rowOf(positionOf(token, sequence));
-    for (auto [rows, cache] : {std::pair(op.getKey(), op.getKeys()), std::pair(op.getValue(), op.getValues())})
+    Value from = e.mul(head, headDim);
+    for (auto [rows, cache, scales] : {std::tuple(op.getKey(), op.getKeys(), op.getKeyScales()),
+                                       std::tuple(op.getValue(), op.getValues(), op.getValueScales())}) {
+      if (scales) {
+        quantizeRow(e, rows, token, from, cache, scales, {sequence, head, row});
+        continue;
+      }
       for (int64_t column = 0; column < headDim; column += lanes) {
         const int64_t width = std::min(lanes, headDim - column);
-        Value from = e.add(e.mul(head, headDim), column);
-        Value vector = e.loadRaw(rows, {token, from}, width);
+        Value vector = e.loadRaw(rows, {token, e.add(from, column)}, width);
         e.storeRaw(vector, cache, {sequence, head, row, e.index(column)}, width);
       }
+    }
   });
 }
 
@@ -195,7 +204,7 @@ void AttentionEmitter::attend(Value sequence, Value head, Value first, Value las
     e.loop(e.index(0), e.index(group), e.index(rowsAtOnce), [&](Value g) {
       scores(piece.token, head, sequence, g, piece.row, piece.count);
       for (int64_t r = 0; r < rowsAtOnce; ++r)
-        softmax(piece.slot, e.add(g, r), piece.count);
+        softmax(piece.slot, e.add(g, r), piece.count, {sequence, head, piece.row});
       accumulate(piece.slot, head, sequence, g, piece.row, piece.count);
     });
   });
@@ -238,7 +247,8 @@ Value AttentionEmitter::queryColumn(Value head, Value g, int64_t column) {
 }
 
 /// score[g + r][j] = q(g + r) . k(row + j), j < count, four keys at a time; the
-/// last four repeat the last key, never a row behind it.
+/// last four repeat the last key, never a row behind it. Times the key's scale, if
+/// it has one (Q3).
 void AttentionEmitter::scores(Value token, Value head, Value sequence, Value g, Value row, Value count) {
   const int64_t chunk = dot ? 2 * lanes : lanes;
   Value last = e.sub(count, 1);
@@ -263,9 +273,21 @@ void AttentionEmitter::scores(Value token, Value head, Value sequence, Value g, 
         }
       }
     }
-    for (int64_t r = 0; r < rowsAtOnce; ++r)
-      e.store(e.horizontalSums(ArrayRef(sums).slice(r * kKeys, kKeys)), score, {e.add(g, r), j});
+    Value scales;
+    if (op.getKeyScales())
+      scales = scalesOf(op.getKeyScales(), {sequence, head, e.add(row, j)}, e.sub(count, j), kKeys);
+    for (int64_t r = 0; r < rowsAtOnce; ++r) {
+      Value four = e.horizontalSums(ArrayRef(sums).slice(r * kKeys, kKeys));
+      e.store(scales ? e.mulf(four, scales) : four, score, {e.add(g, r), j});
+    }
   });
+}
+
+/// Scales of `width` rows from `row` = (sequence, head, row) on; 0 from the count on.
+Value AttentionEmitter::scalesOf(Value scales, ArrayRef<Value> row, Value count, int64_t width) {
+  auto type = VectorType::get({width}, e.b.getF32Type());
+  Value zero = arith::ConstantOp::create(e.b, e.loc, e.b.getZeroAttr(type));
+  return vector::MaskedLoadOp::create(e.b, e.loc, type, scales, row, e.maskBelow(count, width), zero);
 }
 
 /// rd_C(2^(x - floor x)) * 2^(floor x - M), M = base: numerics A3.
@@ -275,9 +297,28 @@ Value AttentionEmitter::probability(Value x, Value base) {
   return e.mulf(significand, e.powerOfTwo(e.subf(floor, base)));
 }
 
+/// With scale = c * 2^k, 1 <= c < 2: rd_C(2^(x - floor x) * c) * 2^(floor x - M + k),
+/// numerics Q3. A scale of 0 has k = -127, which gives 0.
+Value AttentionEmitter::weight(Value x, Value base, Value scales) {
+  auto integers = VectorType::get({lanes}, e.b.getI32Type());
+  auto whole = [&](int32_t value) -> Value {
+    return arith::ConstantOp::create(e.b, e.loc, DenseElementsAttr::get(integers, value));
+  };
+  Value bits = vector::BitCastOp::create(e.b, e.loc, integers, scales);
+  Value biased = arith::ShRUIOp::create(e.b, e.loc, bits, whole(23));
+  Value k = arith::SIToFPOp::create(e.b, e.loc, e.f32Vector(), arith::SubIOp::create(e.b, e.loc, biased, whole(127)));
+  Value fraction = arith::AndIOp::create(e.b, e.loc, bits, whole(0x7fffff));
+  Value c = vector::BitCastOp::create(e.b, e.loc, e.f32Vector(), arith::OrIOp::create(e.b, e.loc, fraction, whole(0x3f800000)));
+  Value isNan = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::UNO, scales, scales), floor = e.floor(x);
+  Value product = e.mulf(e.exp2Fraction(e.subf(x, floor)), e.select(isNan, scales, c));
+  return e.mulf(e.roundThrough(product, compute), e.powerOfTwo(e.addf(e.subf(floor, base), k)));
+}
+
 /// Scores to probabilities relative to 2^M, M an integer no less than any
-/// floor(x): numerics A3, A4. Leaves the factor of the old sums in `rescale`.
-void AttentionEmitter::softmax(Value slot, Value g, Value count) {
+/// floor(x): numerics A3, A4. Leaves the factor of the old sums in `rescale`. With
+/// scales of the values at `rows` = (sequence, head, row) what it leaves in `score`
+/// are weights, while l sums probabilities (Q3).
+void AttentionEmitter::softmax(Value slot, Value g, Value count, ArrayRef<Value> rows) {
   const float factor = float(op.getScale().convertToDouble() * std::numbers::log2e);
   Value splat = e.splat(factor), lowest = e.splat(-std::numeric_limits<float>::infinity());
   Value greatest = e.loop(e.index(0), count, e.index(lanes), ValueRange{lowest}, [&](Value j, ValueRange carried) -> SmallVector<Value> {
@@ -293,9 +334,13 @@ void AttentionEmitter::softmax(Value slot, Value g, Value count) {
   e.storeScalar(factorOld, rescale, {g});
   Value base = e.broadcast(now);
   Value sum = e.loop(e.index(0), count, e.index(lanes), ValueRange{e.splat(0)}, [&](Value j, ValueRange carried) -> SmallVector<Value> {
-    Value p = probability(e.load(score, {g, j}, lanes), base);
-    p = e.select(e.maskBelow(e.sub(count, j), lanes), p, e.splat(0));
-    e.store(p, score, {g, j});
+    Value x = e.load(score, {g, j}, lanes), left = e.sub(count, j), mask = e.maskBelow(left, lanes);
+    Value p = e.select(mask, probability(x, base), e.splat(0)), used = p;
+    if (op.getValueScales()) {
+      Value scales = scalesOf(op.getValueScales(), {rows[0], rows[1], e.add(rows[2], j)}, left, lanes);
+      used = e.select(mask, weight(x, base, scales), e.splat(0));
+    }
+    e.store(used, score, {g, j});
     return {e.addf(carried[0], p)};
   })[0];
   Value old_l = e.mulScalar(e.loadScalar(total, {slot, g}), factorOld);

@@ -54,14 +54,29 @@ Value StepBuilder::ropeTable(layer::RopeAttr rope, StringRef part) {
                   {builder.getNamedAttr("rope", rope)});
 }
 
+static std::string lengthOf(layer::AttentionCacheType slot) {
+  return slot.isRing() ? "window:" + std::to_string(slot.getWindow()) : "capacity";
+}
+
 Value StepBuilder::cacheMemory(layer::AttentionCacheType slot, int64_t block, StringRef side, Type element) {
   auto type = MemRefType::get({ShapedType::kDynamic, slot.getKvHeads(), ShapedType::kDynamic, slot.getHeadDim()}, element,
                               MemRefLayoutAttrInterface{},
                               builder.getI64IntegerAttr(cacheSpace(*layer::dtypeOf(element))));
-  std::string length = slot.isRing() ? "window:" + std::to_string(slot.getWindow()) : "capacity";
   return argument("cache " + Twine(block) + side, type, "cache", side,
-                  {builder.getStringAttr("batch"), builder.getI64IntegerAttr(slot.getKvHeads()), builder.getStringAttr(length),
-                   builder.getI64IntegerAttr(slot.getHeadDim())},
+                  {builder.getStringAttr("batch"), builder.getI64IntegerAttr(slot.getKvHeads()),
+                   builder.getStringAttr(lengthOf(slot)), builder.getI64IntegerAttr(slot.getHeadDim())},
+                  {builder.getNamedAttr("block", builder.getI64IntegerAttr(block))});
+}
+
+/// One f32 a row of 8-bit elements; null for other elements.
+Value StepBuilder::cacheScales(layer::AttentionCacheType slot, int64_t block, StringRef side, Type element) {
+  if (!layer::isScaled(element))
+    return {};
+  auto type = MemRefType::get({ShapedType::kDynamic, slot.getKvHeads(), ShapedType::kDynamic}, builder.getF32Type(),
+                              MemRefLayoutAttrInterface{}, builder.getI64IntegerAttr(kScaleSpace));
+  return argument("cache " + Twine(block) + side, type, "cache", side,
+                  {builder.getStringAttr("batch"), builder.getI64IntegerAttr(slot.getKvHeads()),
+                   builder.getStringAttr(lengthOf(slot))},
                   {builder.getNamedAttr("block", builder.getI64IntegerAttr(block))});
 }
 

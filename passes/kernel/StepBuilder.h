@@ -47,6 +47,7 @@ private:
   mlir::Value parameter(mlir::Value value);
   mlir::Value ropeTable(layer::RopeAttr rope, llvm::StringRef part);
   mlir::Value cacheMemory(layer::AttentionCacheType slot, int64_t block, llvm::StringRef side, mlir::Type element);
+  mlir::Value cacheScales(layer::AttentionCacheType slot, int64_t block, llvm::StringRef side, mlir::Type element);
   mlir::Value destination(mlir::Value value);
   mlir::Value weightsDestination(mlir::Value weights);
 

@@ -173,8 +173,10 @@ LogicalResult StepBuilder::lower(layer::CachedAttentionOp op) {
   layer::AttentionCacheType slot = op.getCache().getType().getSlot(op.getBlock(), /*cross=*/false);
   Value keys = cacheMemory(slot, op.getBlock(), "keys", slot.getKeys());
   Value values = cacheMemory(slot, op.getBlock(), "values", slot.getValues());
+  Value keyScales = cacheScales(slot, op.getBlock(), "key_scales", slot.getKeys());
+  Value valueScales = cacheScales(slot, op.getBlock(), "value_scales", slot.getValues());
   auto kernel = CachedAttentionOp::create(body, op.getLoc(), buffers.lookup(op.getQuery()), buffers.lookup(op.getKey()),
-                            buffers.lookup(op.getValue()), keys, values, input("starts", "batch+1"),
+                            buffers.lookup(op.getValue()), keys, values, keyScales, valueScales, input("starts", "batch+1"),
                             input("lengths", "batch"), destination(op.getY()), weights, /*scratch=*/ValueRange{},
                             op.getScale(), op.getCausal(), op.getWindowAttr(), slot.isRing(), phase, TileAttr{},
                             layersOf(op));

@@ -22,7 +22,8 @@ void castRowsToPin(CacheOp op, StringRef path, Counter &made) {
   OpBuilder builder(op);
   for (OpOperand &operand : op->getOpOperands()) {
     Type element = op.getRowElement(operand.getOperandNumber());
-    if (!isa_and_nonnull<FloatType>(element))
+    // Rows of 8-bit elements are quantised by the op that stores them.
+    if (!element || isa<mlir::NoneType>(element) || isScaled(element))
       continue;
     // The first operand with rows holds the keys.
     const bool keys = operand.getOperandNumber() == 0 || !op.getRowElement(operand.getOperandNumber() - 1);

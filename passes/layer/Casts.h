@@ -15,7 +15,7 @@ mlir::Value castTo(mlir::OpBuilder &builder, mlir::Value value, mlir::Type eleme
                    llvm::StringRef path, Counter &made);
 
 /// Casts the rows that `op` stores to the types of its slot, for as far as that
-/// is pinned. `path` names the attention.
+/// is pinned to types without scales. `path` names the attention.
 void castRowsToPin(CacheOp op, llvm::StringRef path, Counter &made);
 
 /// Gives containers, optional values and caches the types that follow from

@@ -251,16 +251,17 @@ def FuseCache : Pass<"layer-fuse-cache", "::graphc::layer::GraphOp"> {
 def PinCache : Pass<"layer-pin-cache", "::mlir::ModuleOp"> {
   let summary = "gives every slot of the cache its element types";
   let description = [{
-    The type of each side of each slot is, in this order of precedence: the last
-    rule that selects it (grammar: docs/Cache.md), the type written in the IR, the
-    compute type of the attention that reads it. The types of all cache values and
-    of the signature follow. If casts are explicit, new rows are cast to the
-    pinned types in front of the op that stores them, so that attention sees what
-    the cache will hold; otherwise MaterializeCasts does that.
+    The type of each side of each slot is the one written in the IR, which no rule
+    may contradict; where that is `auto`, what the last rule that selects the side
+    says (grammar: docs/Cache.md); without a rule, the compute type of the attention
+    that reads it. The types of all cache values and of the signature follow. If
+    casts are explicit, new rows are cast to the pinned types in front of the op
+    that stores them, so that attention sees what the cache will hold; otherwise
+    MaterializeCasts does that. Rows of 8-bit slots are not cast: the op that
+    stores them quantises them from the compute type.
 
     A slot is called by the attention that reads it. A rule that selects nothing,
-    or only in part, is an error; so is pinning anew where rows have been cast to
-    an earlier pin.
+    or only in part, is an error.
 
     Precondition: none. Postcondition: every slot is pinned.
 
@@ -293,7 +294,7 @@ def VerifyCache : Pass<"layer-verify-cache", "::mlir::ModuleOp"> {
   let summary = "proves the contract of the cache at layer level";
   let description = [{
     Checks that every slot is pinned; that new rows have exactly the pinned types
-    when they are stored; that no attention reads them past the cache; that only
+    when they are stored, or a compute type where they are quantised; that no attention reads them past the cache; that only
     cache operations, attention and the output touch a cache; that every update
     reaches the output; and that each cache argument comes back as one output of
     the same type, so that it can be updated in place and the types of a decoding
@@ -315,7 +316,7 @@ def VerifyCache : Pass<"layer-verify-cache", "::mlir::ModuleOp"> {
     - `slots`: slots proved to be pinned
     - `row-operands`: row operands proved to have the pinned type
     - `caches-in-place`: cache arguments proved to come back as one output
-    - `bytes-per-row`: bytes of one row of all slots of a sequence
+    - `bytes-per-row`: bytes of one row of all slots of a sequence, scales included
   }];
   let options = [
     Option<"report", "report", "bool", "false", "says in a remark what was counted">,

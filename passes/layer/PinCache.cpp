@@ -45,10 +45,14 @@ Type computeTypeOf(GraphOp graph, PolicyLayer attention) {
   return getElementTypeOrSelf(attention->getOperand(0).getType());
 }
 
+/// An element type as pins spell it.
+std::string spell(Type element) { return std::string(info(*dtypeOf(element)).name); }
+
 struct PinCache : graphc::layer::impl::PinCacheBase<PinCache> {
   using PinCacheBase::PinCacheBase;
 
   void runOnOperation() override {
+    ruleTexts.clear();
     std::vector<PinnedSlot> slots;
     for (GraphOp graph : getOperation().getOps<GraphOp>())
       for (Slot &slot : collectSlots(graph))
@@ -85,6 +89,7 @@ private:
         if (rule->values)
           slots[index].sides[1].choice = {*rule->values, int(rules.size())};
       }
+      ruleTexts.push_back(rule->text);
       rules.push_back(*std::move(rule));
     }
     for (auto [number, rule] : llvm::enumerate(rules))
@@ -98,7 +103,7 @@ private:
 
   /// Rule, then the IR's type, then the attention's compute type.
   LogicalResult decide(PinnedSlot &slot, Side &side) {
-    const bool isWritten = isa<FloatType>(side.written);
+    const bool isWritten = !isa<mlir::NoneType>(side.written);
     if (side.choice.rule >= 0 && !side.choice.element.isAuto()) {
       side.pinned = typeOf(&getContext(), *side.choice.element.dtype);
       ++numByRule;
@@ -121,10 +126,11 @@ private:
         }
       ++numByCompute;
     }
-    if (isWritten && side.written != side.pinned && slot.graph.getCasts() == Casts::Explicit)
+    if (isWritten && side.written != side.pinned)
       return emitError(slot.graph.getLoc()) << side.name << " of slot '" << slot.slot.name << "' are pinned to "
-                                    << side.written << " and their rows are cast; pinning them to " << side.pinned
-                                    << " would round twice";
+                                    << spell(side.written) << " in the IR, but pin rule '" << ruleTexts[side.choice.rule]
+                                    << "' asks for " << spell(side.pinned)
+                                    << "; write auto there, or leave the slot out of the rule";
     return success();
   }
 
@@ -164,6 +170,7 @@ private:
   }
 
 private:
+  std::vector<std::string> ruleTexts; // by number
   Counter numByRule{"sides-by-rule"};
   Counter numByType{"sides-by-type"};
   Counter numByCompute{"sides-by-compute"};

@@ -75,7 +75,8 @@ private:
       }
       ++numSlots;
       for (Type element : {slot.type.getKeys(), slot.type.getValues()})
-        numBytes += slot.type.getKvHeads() * slot.type.getHeadDim() * element.getIntOrFloatBitWidth() / 8;
+        numBytes += slot.type.getKvHeads() * (slot.type.getHeadDim() * element.getIntOrFloatBitWidth() / 8 +
+                                              (isScaled(element) ? sizeof(float) : 0));
     }
     return sound;
   }
@@ -93,20 +94,25 @@ private:
     return true;
   }
 
-  /// Rows have the pinned type when they are stored, and attention reads them
-  /// out of the cache.
+  /// Rows have the pinned type when they are stored, or a compute type if they are
+  /// quantised then; and attention reads them out of the cache.
   bool checkRows(Operation &op) {
     auto cache = dyn_cast<CacheOp>(op);
     if (!cache)
       return true;
     for (OpOperand &operand : op.getOpOperands()) {
       Type element = cache.getRowElement(operand.getOperandNumber());
-      if (!isa_and_nonnull<FloatType>(element))
+      if (!element || isa<mlir::NoneType>(element))
         continue;
-      if (getElementTypeOrSelf(operand.get().getType()) != element) {
-        auto diagnostic = violation(op.getLoc())
-                          << "rows stored by '" << op.getName() << "' must have the pinned type " << element
-                          << ", got " << operand.get().getType();
+      Type own = getElementTypeOrSelf(operand.get().getType());
+      const std::optional<DType> dtype = dtypeOf(own);
+      if (isScaled(element) ? !dtype || !isComputeType(*dtype) : own != element) {
+        auto diagnostic = violation(op.getLoc()) << "rows stored by '" << op.getName() << "' must have ";
+        if (isScaled(element))
+          diagnostic << "a compute type to be quantised to " << element;
+        else
+          diagnostic << "the pinned type " << element;
+        diagnostic << ", got " << operand.get().getType();
         diagnostic.attachNote(operand.get().getLoc()) << "rows made here";
         noteChain(diagnostic, cache.getWholeCache());
         return false;

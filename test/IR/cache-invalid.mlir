@@ -7,8 +7,8 @@
 
 // -----
 
-// expected-error@+1 {{cache dtype must be a float type, got 'i8'}}
-!slot = !layer.attention_cache<2 x 16, full, keys = f32, values = i8>
+// expected-error@+1 {{cache dtype must be f32, f16, bf16, int8, f8E4M3FN, f8E5M2 or auto, got 'i4'}}
+!slot = !layer.attention_cache<2 x 16, full, keys = f32, values = i4>
 
 // -----
 
@@ -29,6 +29,11 @@
 
 // expected-error@+1 {{policy dtype must be a float type, got 'i32'}}
 module attributes {p = #layer.policy<compute = i32>} {}
+
+// -----
+
+// expected-error@+1 {{policy dtype 'f8E4M3FN' must be params': it only stores parameters}}
+module attributes {p = #layer.policy<params = f8E5M2, compute = f8E4M3FN>} {}
 
 // -----
 
@@ -154,6 +159,30 @@ layer.graph @g(%q: tensor<?x4x?x16xf32>, %k: tensor<?x2x?x16xf32>, %v: tensor<?x
 layer.graph @g(%q: tensor<?x4x?x16xf32>, %k: tensor<?x2x?x16xf16>, %v: tensor<?x2x?x16xf32>, %ids: tensor<?x?xi32>, %cache: !cache) attributes {casts = #layer.casts<explicit>, input_names = ["q", "k", "v", "ids", "cache"]} {
   // expected-error@+1 {{cached_attention_c3: key rows must have the cache's type 'f32', got 'tensor<?x2x?x16xf16>'}}
   %a, %c = cached_attention "a"(%q, %k, %v, %ids) in %cache[0] {scale = 1.0} : tensor<?x4x?x16xf32>, tensor<?x2x?x16xf16>, tensor<?x2x?x16xf32>, tensor<?x?xi32>, !cache -> tensor<?x4x?x16xf32>
+  output
+}
+
+// -----
+
+!slot = !layer.attention_cache<2 x 16, full, keys = int8, values = f32>
+!block = !layer.block_cache<self = !slot>
+!cache = !layer.cache<!block>
+layer.graph @g(%q: tensor<?x4x?x16xbf16>, %k: tensor<?x2x?x16xf32>, %v: tensor<?x2x?x16xf32>, %ids: tensor<?x?xi32>, %cache: !cache) attributes {casts = #layer.casts<explicit>, input_names = ["q", "k", "v", "ids", "cache"]} {
+  // expected-error@+1 {{cached_attention_c3: key rows of an 8-bit slot must fit the query's type, got 'tensor<?x2x?x16xf32>'}}
+  %a, %c = cached_attention "a"(%q, %k, %v, %ids) in %cache[0] {scale = 1.0} : tensor<?x4x?x16xbf16>, tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x?xi32>, !cache -> tensor<?x4x?x16xbf16>
+  output
+}
+
+// -----
+
+!slot = !layer.attention_cache<2 x 16, full, keys = f8E4M3FN, values = f8E5M2>
+!block = !layer.block_cache<self = !slot>
+!cache = !layer.cache<!block>
+layer.graph @g(%k: tensor<?x2x?x16xf8E4M3FN>, %ids: tensor<?x?xi32>, %cache: !cache) attributes {casts = #layer.casts<explicit>, input_names = ["k", "ids", "cache"]} {
+  %block = get_block_cache %cache[0] : !cache -> !block
+  %slot = get_attention_cache %block self : !block -> !slot
+  // expected-error@+1 {{cache_append_c2: key rows of an 8-bit slot must fit the query's type, got 'tensor<?x2x?x16xf8E4M3FN>'}}
+  %s = cache_append %slot, %k, %k at %ids : !slot, tensor<?x2x?x16xf8E4M3FN>, tensor<?x2x?x16xf8E4M3FN>, tensor<?x?xi32>
   output
 }
 

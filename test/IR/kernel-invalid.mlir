@@ -1,3 +1,4 @@
+// One violation of each constraint of the attention kernel.
 // RUN: graphc-opt %s --verify-diagnostics --split-input-file
 
 func.func @rows_of_other_heads(%q: memref<?x64xbf16>, %k: memref<?x48xbf16>, %ks: memref<?x2x?x16xbf16, 18>, %at: memref<?xi32>, %o: memref<?x64xbf16>, %w: memref<?x4x?xf32>) {
@@ -35,5 +36,37 @@ func.func @weights_of_other_heads(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, 
 func.func @weights_that_are_integers(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %ks: memref<?x2x?x16xbf16, 18>, %at: memref<?xi32>, %o: memref<?x64xbf16>, %w: memref<?x4x?xi32>) {
   // expected-error @+1 {{attention_k4: weights must be floats}}
   kernel.cached_attention ins(%q, %k, %k : memref<?x64xbf16>, memref<?x32xbf16>, memref<?x32xbf16>) cache(%ks, %ks at %at, %at : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xbf16, 18>, memref<?xi32>, memref<?xi32>) outs(%o : memref<?x64xbf16>) weights(%w : memref<?x4x?xi32>) {scale = 0.25, phase = #kernel.phase<decode>, layers = ["a"]}
+  return
+}
+
+// -----
+
+func.func @rows_wider_than_the_compute_type(%q: memref<?x64xbf16>, %k: memref<?x32xf32>, %ks: memref<?x2x?x16xi8, 22>, %scales: memref<?x2x?xf32, 32>, %starts: memref<?xi32>, %o: memref<?x64xbf16>) {
+  // expected-error@+1 {{attention_k2: keys rows must fit the query's type, since they are quantised, got 'memref<?x32xf32>' for 'memref<?x64xbf16>'}}
+  kernel.cached_attention ins(%q, %k, %k : memref<?x64xbf16>, memref<?x32xf32>, memref<?x32xf32>) cache(%ks, %ks at %starts, %starts : memref<?x2x?x16xi8, 22>, memref<?x2x?x16xi8, 22>, memref<?xi32>, memref<?xi32>) key_scales(%scales : memref<?x2x?xf32, 32>) value_scales(%scales : memref<?x2x?xf32, 32>) outs(%o : memref<?x64xbf16>) {scale = 0.25, phase = #kernel.phase<decode>, layers = ["a"]}
+  return
+}
+
+// -----
+
+func.func @no_scales(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %ks: memref<?x2x?x16xi8, 22>, %scales: memref<?x2x?xf32, 32>, %starts: memref<?xi32>, %o: memref<?x64xbf16>) {
+  // expected-error@+1 {{attention_k5: keys of 'memref<?x2x?x16xi8, 22>' must have scales 'memref<?x2x?xf32, 32>'}}
+  kernel.cached_attention ins(%q, %k, %k : memref<?x64xbf16>, memref<?x32xbf16>, memref<?x32xbf16>) cache(%ks, %ks at %starts, %starts : memref<?x2x?x16xi8, 22>, memref<?x2x?x16xi8, 22>, memref<?xi32>, memref<?xi32>)  outs(%o : memref<?x64xbf16>) {scale = 0.25, phase = #kernel.phase<decode>, layers = ["a"]}
+  return
+}
+
+// -----
+
+func.func @scales_without_use(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %ks: memref<?x2x?x16xbf16, 18>, %scales: memref<?x2x?xf32, 32>, %starts: memref<?xi32>, %o: memref<?x64xbf16>) {
+  // expected-error@+1 {{attention_k5: keys of 'memref<?x2x?x16xbf16, 18>' must have no scales}}
+  kernel.cached_attention ins(%q, %k, %k : memref<?x64xbf16>, memref<?x32xbf16>, memref<?x32xbf16>) cache(%ks, %ks at %starts, %starts : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xbf16, 18>, memref<?xi32>, memref<?xi32>) key_scales(%scales : memref<?x2x?xf32, 32>) value_scales(%scales : memref<?x2x?xf32, 32>) outs(%o : memref<?x64xbf16>) {scale = 0.25, phase = #kernel.phase<decode>, layers = ["a"]}
+  return
+}
+
+// -----
+
+func.func @query_of_another_width(%q: memref<?x60xbf16>, %k: memref<?x32xbf16>, %ks: memref<?x2x?x16xbf16, 18>, %starts: memref<?xi32>, %o: memref<?x60xbf16>) {
+  // expected-error@+1 {{attention_k1: query 'memref<?x60xbf16>' does not fit the cache 'memref<?x2x?x16xbf16, 18>'}}
+  kernel.cached_attention ins(%q, %k, %k : memref<?x60xbf16>, memref<?x32xbf16>, memref<?x32xbf16>) cache(%ks, %ks at %starts, %starts : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xbf16, 18>, memref<?xi32>, memref<?xi32>) outs(%o : memref<?x60xbf16>) {scale = 0.25, phase = #kernel.phase<decode>, layers = ["a"]}
   return
 }

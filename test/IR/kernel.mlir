@@ -32,3 +32,10 @@ func.func @attention_with_weights(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, 
   kernel.cached_attention ins(%q, %k, %k : memref<?x64xbf16>, memref<?x32xbf16>, memref<?x32xbf16>) cache(%ks, %ks at %starts, %lengths : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xbf16, 18>, memref<?xi32>, memref<?xi32>) outs(%o : memref<?x64xbf16>) weights(%w : memref<?x4x?xf32>) {scale = 0.25, causal, phase = #kernel.phase<decode>, layers = ["self_attention"]}
   return
 }
+
+// CHECK-LABEL: func.func @eight_bits
+func.func @eight_bits(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %ks: memref<?x2x?x16xi8, 22>, %vs: memref<?x2x?x16xf8E4M3FN, 23>, %kscales: memref<?x2x?xf32, 32>, %vscales: memref<?x2x?xf32, 32>, %starts: memref<?xi32>, %lengths: memref<?xi32>, %o: memref<?x64xbf16>) {
+  // CHECK: kernel.cached_attention {{.*}} key_scales(%{{.*}} : memref<?x2x?xf32, 32>) value_scales(%{{.*}} : memref<?x2x?xf32, 32>) outs(
+  kernel.cached_attention ins(%q, %k, %k : memref<?x64xbf16>, memref<?x32xbf16>, memref<?x32xbf16>) cache(%ks, %vs at %starts, %lengths : memref<?x2x?x16xi8, 22>, memref<?x2x?x16xf8E4M3FN, 23>, memref<?xi32>, memref<?xi32>) key_scales(%kscales : memref<?x2x?xf32, 32>) value_scales(%vscales : memref<?x2x?xf32, 32>) outs(%o : memref<?x64xbf16>) {scale = 0.25, causal, phase = #kernel.phase<decode>, layers = ["self_attention"]}
+  return
+}

@@ -14,19 +14,32 @@ using namespace graphc;
 using namespace graphc::system_test;
 
 namespace {
+/// A fixture and its pin.
+struct Case {
+  std::string fixture, pin;
+  auto operator<=>(const Case &) const = default;
+};
 /// Fixtures whose ropes do not depend on the session's length.
-const std::vector<std::string> kPlain = {"llama/mha", "llama/mqa_bias_one_layer", "llama/llama3", "gpt2/gelu_new"};
+const std::vector<Case> kPlain = {{"llama/mha", "f32"}, {"llama/mqa_bias_one_layer", "f32"}, {"llama/llama3", "f32"},
+                                  {"gpt2/gelu_new", "f32"}, {"mistral/window", "int8"},
+                                  {"llama/mqa_bias_one_layer", "k=f8E4M3FN,v=f8E5M2"}};
 
-class BitEqual : public testing::TestWithParam<std::string> {
+std::string caseName(const testing::TestParamInfo<Case> &info) {
+  return testName({info.param.fixture + (info.param.pin == "f32" ? "" : "_" + info.param.pin), 0});
+}
+
+class BitEqual : public testing::TestWithParam<Case> {
 protected:
   void SetUp() override {
-    golden = readGolden(GetParam());
+    fixture = GetParam().fixture;
+    golden = readGolden(fixture);
     options.policy = {"compute=f32"};
-    static std::map<std::string, CompiledModel> known; // one compilation a fixture
+    options.pins = {GetParam().pin};
+    static std::map<Case, CompiledModel> known; // one compilation a case
     if (!known.contains(GetParam()))
-      known.emplace(GetParam(), compileFixture(GetParam(), options));
+      known.emplace(GetParam(), compileFixture(fixture, options));
     compiled = known.at(GetParam());
-    model = openModel(*compiled, GetParam());
+    model = openModel(*compiled, fixture);
     prompt = *std::max_element(golden.prompts.begin(), golden.prompts.end(),
                                [](const Ids &a, const Ids &b) { return a.size() < b.size(); });
     expected = whole(model, sizes());
@@ -65,6 +78,7 @@ protected:
     return values;
   }
 
+  std::string fixture;
   Golden golden;
   CompileOptions options;
   std::optional<CompiledModel> compiled;
@@ -147,7 +161,7 @@ TEST_P(BitEqual, oneMoreOutput) {
   CompileOptions more = options;
   for (const char *one : {"hidden_states", "attentions"}) {
     more.outputs = {"logits", one};
-    EXPECT_EQ(whole(openModel(compileFixture(GetParam(), more), GetParam()), sizes()), expected) << one;
+    EXPECT_EQ(whole(openModel(compileFixture(fixture, more), fixture), sizes()), expected) << one;
   }
 }
 
@@ -156,7 +170,7 @@ TEST_P(BitEqual, oneMoreOutput) {
 TEST_P(BitEqual, allOptionalOutputs) {
   CompileOptions all = options;
   all.outputs = {"logits", "hidden_states", "attentions"};
-  const auto asked = openModel(compileFixture(GetParam(), all), GetParam());
+  const auto asked = openModel(compileFixture(fixture, all), fixture);
   const std::vector<float> states = outputsOf(asked, sizes(), {prompt});
   SessionOptions chunked = sizes();
   chunked.chunk = 3;
@@ -169,7 +183,7 @@ TEST_P(BitEqual, allOptionalOutputs) {
 }
 
 TEST_P(BitEqual, sharedObjectAndJit) {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("graphc-system-" + testName({GetParam(), 0}));
+  const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("graphc-system-" + caseName({GetParam(), 0}));
   std::filesystem::create_directories(folder);
   const std::string path = folder / "out.so";
   const absl::Status written = compiled->writeSharedObject(path);
@@ -177,10 +191,10 @@ TEST_P(BitEqual, sharedObjectAndJit) {
   EXPECT_TRUE(std::filesystem::exists(folder / "out.h"));
   auto executable = Executable::load(path);
   ASSERT_TRUE(executable.ok()) << executable.status();
-  auto loaded = Model::open(*executable, folderOf(GetParam()));
+  auto loaded = Model::open(*executable, folderOf(fixture));
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   EXPECT_EQ(whole(*loaded, sizes()), expected);
   std::filesystem::remove_all(folder);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, BitEqual, testing::ValuesIn(kPlain), testName);
+INSTANTIATE_TEST_SUITE_P(All, BitEqual, testing::ValuesIn(kPlain), caseName);

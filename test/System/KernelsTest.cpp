@@ -22,23 +22,11 @@ using namespace graphc::system_test;
 namespace {
 
 double readElement(DType dtype, const void *memory, int64_t i) {
-  uint16_t bits;
-  float value;
-  if (dtype == DType::F32) {
-    std::memcpy(&value, static_cast<const char *>(memory) + 4 * i, 4);
-    return value;
-  }
-  std::memcpy(&bits, static_cast<const char *>(memory) + 2 * i, 2);
-  return dtype == DType::BF16 ? bf16ToFloat(bits) : f16ToFloat(bits);
+  return loadElement(dtype, static_cast<const char *>(memory) + i * byteSize(dtype));
 }
 
 void writeElement(DType dtype, void *memory, int64_t i, double value) {
-  const float f = float(value);
-  const uint16_t bits = dtype == DType::BF16 ? floatToBf16(f) : floatToF16(f);
-  if (dtype == DType::F32)
-    std::memcpy(static_cast<char *>(memory) + 4 * i, &f, 4);
-  else
-    std::memcpy(static_cast<char *>(memory) + 2 * i, &bits, 2);
+  storeElement(dtype, static_cast<char *>(memory) + i * byteSize(dtype), float(value));
 }
 
 /// Where element `i` of a (1, tokens, width) or (1, heads, tokens, headDim)
@@ -174,8 +162,9 @@ private:
       if (binding.kind != Binding::Kind::Cache)
         continue;
       const reference::CacheSlot &slot = cache.blocks[binding.block].self;
-      const reference::Tensor &rows = (binding.name == "keys" ? slot.keys : slot.values).rows;
-      const int64_t capacity = rows.dim(2), width = rows.dim(3);
+      const reference::CacheRows &side = binding.isOfKeys() ? slot.keys : slot.values;
+      const reference::Tensor &rows = binding.isScales() ? side.scales : side.rows;
+      const int64_t capacity = rows.dim(2), width = binding.isScales() ? 1 : rows.dim(3);
       for (int64_t h = 0; h < rows.dim(1); ++h)
         for (int64_t t = 0; t < cache.lengths[0]; ++t)
           for (int64_t d = 0; d < width; ++d) {
@@ -212,15 +201,36 @@ TEST_P(Kernels, everyResultIsWithinItsBound) {
   KernelByKernel(fixture, options).run();
 }
 
+TEST(KernelsOfEightBitParameters, everyResultIsWithinItsBound) {
+  for (const auto &[fixture, dtype] : {std::pair("llama/mha", "f8E4M3FN"), std::pair("gpt2/gelu_new", "f8E5M2")}) {
+    SCOPED_TRACE(std::string(fixture) + " " + dtype);
+    CompileOptions options;
+    options.policy = {"compute=bf16,output=f32", std::string("*.kernel:params=") + dtype};
+    KernelByKernel(fixture, options).run();
+  }
+}
+
 static std::string combinationName(const testing::TestParamInfo<Combination> &info) {
   const auto &[fixture, compute, output, pin] = info.param;
-  return testName({fixture, 0}) + "_" + compute + "_" + output + "_" + pin;
+  return testName({fixture + "_" + compute + "_" + output + "_" + pin, 0});
 }
 
 INSTANTIATE_TEST_SUITE_P(PolicyTimesPin, Kernels,
                          testing::Combine(testing::Values("llama/mha", "gpt2/gelu_new"),
                                           testing::Values("f32", "bf16", "f16"), testing::Values("f32", "bf16", "f16"),
                                           testing::Values("f32", "bf16", "f16")),
+                         combinationName);
+INSTANTIATE_TEST_SUITE_P(EightBitPins, Kernels,
+                         testing::Combine(testing::Values("llama/mha"), testing::Values("f32", "bf16", "f16"),
+                                          testing::Values("f32"), testing::Values("int8", "f8E4M3FN", "f8E5M2")),
+                         combinationName);
+INSTANTIATE_TEST_SUITE_P(EightBitPinsOfGpt2, Kernels,
+                         testing::Combine(testing::Values("gpt2/gelu_new"), testing::Values("bf16"), testing::Values("f16"),
+                                          testing::Values("int8", "f8E4M3FN", "f8E5M2")),
+                         combinationName);
+INSTANTIATE_TEST_SUITE_P(EightBitSides, Kernels,
+                         testing::Combine(testing::Values("mistral/window"), testing::Values("bf16"), testing::Values("f32"),
+                                          testing::Values("int8", "k=int8,v=f16", "k=bf16,v=f8E4M3FN")),
                          combinationName);
 INSTANTIATE_TEST_SUITE_P(Fixtures, Kernels,
                          testing::Combine(testing::ValuesIn(kFixtures), testing::Values("bf16"), testing::Values("f32"),

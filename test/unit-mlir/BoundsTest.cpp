@@ -4,6 +4,7 @@
 #include "Reference/Comparison.h"
 #include "Reference/FunctionTable.h"
 #include "Reference/Layers.h"
+#include "Reference/Quantize.h"
 
 #include <cmath>
 #include <functional>
@@ -96,6 +97,56 @@ TEST(Bounds, attentionInEveryOrder) {
         return weights ? result.weights : result.y;
       });
   }
+}
+
+TEST(Bounds, attentionOverEightBitRowsInEveryOrder) {
+  RandomTensors random(31);
+  for (int round = 0; round < 18; ++round) {
+    const int64_t headDim = random.integer(1, 70), tokens = random.integer(1, 4), keys = random.integer(tokens, 150);
+    const DType compute = random.dtype(), pin = std::vector{DType::I8, DType::F8E4M3FN, DType::F8E5M2}[round % 3];
+    const Tensor query = random.normal(compute, {1, 4, tokens, headDim}, 1.5);
+    const auto [key, keyScales] = quantize(Arithmetic(), pin, random.normal(compute, {1, 2, keys, headDim}, 1.5));
+    const auto [value, valueScales] = quantize(Arithmetic(), pin, random.normal(compute, {1, 2, keys, headDim}, 1, round % 4));
+    Tensor at(DType::I32, {1, tokens}), keyAt(DType::I32, {1, keys});
+    for (int64_t i = 0; i < keys; ++i)
+      keyAt.data[i] = double(i);
+    for (int64_t i = 0; i < tokens; ++i)
+      at.data[i] = double(keys - tokens + i);
+    const AttentionSettings settings{1 / std::sqrt(double(headDim)), true, 0, compute, true};
+    const RowScales scales{&keyScales, &valueScales};
+    const DType output = random.dtype();
+    for (const bool weights : {false, true})
+      agreesInEveryOrder([&](const Arithmetic &arithmetic) {
+        AttentionResult result = attention(arithmetic, query, key, value, at, keyAt, settings, {DType::F32, output}, scales);
+        return weights ? result.weights : result.y;
+      });
+  }
+}
+
+/// y of the attention over rows that were multiplied by their scales and rounded
+/// to C before: another definition, which the bounds must tell from Q3's.
+TEST(Bounds, rowsMultipliedByTheirScalesFirstFallOutside) {
+  RandomTensors random(32);
+  const int64_t headDim = 64, keys = 100;
+  const Tensor query = random.normal(DType::BF16, {1, 4, 8, headDim}, 1.5);
+  auto [key, keyScales] = quantize(Arithmetic(), DType::I8, random.normal(DType::BF16, {1, 4, keys, headDim}));
+  auto [value, valueScales] = quantize(Arithmetic(), DType::I8, random.normal(DType::BF16, {1, 4, keys, headDim}, 1, 1));
+  Tensor at(DType::I32, {1, 8}), keyAt(DType::I32, {1, keys});
+  for (int64_t i = 0; i < keys; ++i)
+    keyAt.data[i] = double(i);
+  std::fill(at.data.begin(), at.data.end(), double(keys - 1));
+  const AttentionSettings settings{0.125, true, 0, DType::BF16, false};
+  const Tensor reference = attention(kBounds, query, key, value, at, keyAt, settings, {DType::F32, DType::BF16},
+                                     {&keyScales, &valueScales}).y;
+  const auto multiplied = [](Tensor rows, const Tensor &scales) {
+    for (int64_t i = 0; i < rows.size(); ++i)
+      rows.data[i] = roundTo(DType::BF16, rows.data[i] * scales.data[i / rows.columns()]);
+    rows.dtype = DType::BF16;
+    return rows;
+  };
+  const Tensor other = attention(kBounds, query, multiplied(key, keyScales), multiplied(value, valueScales), at, keyAt,
+                                 settings, {DType::F32, DType::BF16}).y;
+  EXPECT_FALSE(compare(reference, other.data).holds(DType::BF16));
 }
 
 /// An f32 implementation of each activation, as a kernel might compute it.

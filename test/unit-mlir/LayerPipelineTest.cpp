@@ -84,6 +84,11 @@ static void expectSame(const Trace &a, const Trace &b) {
         return values ? t.cache.blocks[block].self.values.rows : t.cache.blocks[block].self.keys.rows;
       };
       EXPECT_EQ(side(a).dtype, side(b).dtype);
+      const auto scales = [&](const Trace &t) {
+        return values ? t.cache.blocks[block].self.values.scales : t.cache.blocks[block].self.keys.scales;
+      };
+      for (int64_t e = 0; e < scales(a).size(); ++e)
+        ASSERT_TRUE(scales(a).data[e] == scales(b).data[e] || std::isnan(scales(a).data[e])) << "block " << block;
       for (int64_t e = 0; e < side(a).size(); ++e)
         ASSERT_TRUE(side(a).data[e] == side(b).data[e] || std::isnan(side(a).data[e])) << "block " << block;
     }
@@ -103,7 +108,7 @@ class LayerPipeline : public testing::TestWithParam<std::string> {};
 TEST_P(LayerPipeline, keepsMeaningUnderEveryPolicyAndPin) {
   for (const std::string compute : {"f32", "bf16", "f16"})
     for (const std::string output : {"", "f32", "bf16", "f16"})
-      for (const std::string pin : {"", "f32", "bf16", "f16", "k=bf16,v=f16"}) {
+      for (const std::string pin : {"", "f32", "bf16", "f16", "k=bf16,v=f16", "k=int8,v=f8E4M3FN"}) {
         Setting setting;
         setting.policy = {"compute=" + compute + (output.empty() ? "" : ",output=" + output)};
         if (!pin.empty())

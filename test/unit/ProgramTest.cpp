@@ -247,3 +247,49 @@ TEST(MemoryPlan, budgetNamesTheLargestCapacityThatFits) {
                                   " at capacity 900; the largest capacity that fits is 700");
   EXPECT_NE(failure(checkBudget(program, request, 10)).find("no capacity fits"), std::string::npos);
 }
+
+/// The example with the keys of block 1 in 8 bits, and their scales.
+static Program scaledExample() {
+  Program program = example();
+  for (Binding &binding : program.bindings)
+    if (binding.kind == Kind::Cache && binding.name == "keys" && binding.block == 1)
+      binding.dtype = DType::I8;
+  Binding scales = make(Kind::Cache, "key_scales", DType::F32, {Dim::of("batch"), Dim::number(2), Dim::of("window:100")});
+  scales.block = 1;
+  program.bindings.insert(program.bindings.end() - 1, scales);
+  return program;
+}
+
+TEST(Program, scalesComeWithEightBitCachesAndNoOthers) {
+  ASSERT_TRUE(checkProgram(scaledExample()).ok()) << checkProgram(scaledExample());
+  const auto parsed = parseProgram(programText(scaledExample()), "m");
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->bindings, scaledExample().bindings);
+  const auto refused = [](std::function<void(Program &, Binding &)> change) {
+    Program program = scaledExample();
+    change(program, *(program.bindings.end() - 2));
+    return failure(checkProgram(program));
+  };
+  EXPECT_EQ(refused([](Program &program, Binding &) { program.bindings.erase(program.bindings.end() - 2); }),
+            "binding 'keys' of dtype int8 must have scales");
+  EXPECT_EQ(refused([](Program &, Binding &scales) { scales.block = 0; }), "binding 'keys' of dtype bf16 must not have scales");
+  EXPECT_EQ(refused([](Program &, Binding &scales) { scales.dims[2] = Dim::of("capacity"); }),
+            "binding 'key_scales' must have the batch, heads and rows of what it scales, got (batch, 2, capacity)");
+  EXPECT_EQ(refused([](Program &, Binding &scales) { scales.dtype = DType::F16; }),
+            "binding 'key_scales' must have a dtype of caches, f32 for scales, got f16");
+}
+
+// Property 7: a scale of 4 bytes a row, head and side is part of the cache's bytes.
+TEST(MemoryPlan, countsScales) {
+  const auto plan = planMemory(scaledExample(), {.batch = 3, .capacity = 500, .chunk = 50});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  const MemoryPlan::Block &block = plan->blocks[1];
+  EXPECT_EQ(block.keys, DType::I8);
+  EXPECT_EQ(block.keyBytes, uint64_t(3 * 2 * block.rows * 8));
+  EXPECT_EQ(block.valueBytes, uint64_t(3 * 2 * block.rows * 8 * 2));
+  EXPECT_EQ(block.scaleBytes, uint64_t(3 * 2 * block.rows * 4));
+  EXPECT_EQ(plan->cache, plan->blocks[0].keyBytes + plan->blocks[0].valueBytes + block.keyBytes + block.valueBytes +
+                             block.scaleBytes + 3 * 4);
+  EXPECT_NE(plan->text().find(", scales " + std::to_string(block.scaleBytes)), std::string::npos) << plan->text();
+  EXPECT_EQ(plan->json()["blocks"][1]["scales"]["bytes"], block.scaleBytes);
+}

@@ -17,6 +17,8 @@ namespace graphc::kernel {
 /// First of the memory spaces that hold cache: space 16 + index of the dtype.
 inline constexpr int64_t kCacheSpace = 16;
 inline int64_t cacheSpace(DType dtype) { return kCacheSpace + int64_t(dtype); }
+/// The memory space of the scales of 8-bit rows.
+inline constexpr int64_t kScaleSpace = 32;
 
 /// Checks an epilogue against its kernel: one argument for the interior value
 /// and each fused operand, one yielded value for each destination.

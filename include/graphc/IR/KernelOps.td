@@ -19,7 +19,8 @@ def Kernel_Dialect : Dialect {
     Activations are (rows, width) row-major memrefs, sequences packed end to
     end: the token rows of sequence s are starts[s] .. starts[s+1]. Cache memory
     is (batch, kvHeads, maxLen, headDim) in memory space 16 + k, k the index of
-    the pinned dtype, so that it can be followed to machine code.
+    the pinned dtype, so that it can be followed to machine code; the scales of
+    8-bit rows are (batch, kvHeads, maxLen) f32 in space 32.
 
     An epilogue is a region over scalars, applied to each element of the
     kernel's interior f32 result: its first argument is that value, then one
@@ -138,7 +139,9 @@ def Kernel_CachedAttentionOp : Kernel_Op<"cached_attention", [AttrSizedOperandSe
   let summary = "appends rows to the cache in place and attends over it";
   let description = [{
     query (rows, heads * headDim) of the compute type; key, value (rows, kvHeads
-    * headDim) of the pinned types; keys, values (batch, kvHeads, maxLen,
+    * headDim) of the pinned types, or of a type that the compute type holds if
+    that is one of 8 bits: then this op quantises them, and keyScales or
+    valueScales (batch, kvHeads, maxLen) hold a scale a row; keys, values (batch, kvHeads, maxLen,
     headDim); starts (batch + 1), lengths (batch): old rows; out (rows, heads *
     headDim), rounded once to its type. The token in row m of sequence s has
     position lengths[s] + m - starts[s]; in a ring, position p is row p mod
@@ -146,11 +149,15 @@ def Kernel_CachedAttentionOp : Kernel_Op<"cached_attention", [AttrSizedOperandSe
     the share p / l of the key at each position, in a ring too, rounded once to
     their type; 0 where the query sees no key. They change no other result.
     attention_k1: head sizes and counts agree. attention_k2: rows have the
-    cache's types. attention_k3: cache memory is in the space of its dtype.
-    attention_k4: weights are (rows, heads, capacity).
+    cache's types, or fit the compute type if the op quantises them.
+    attention_k3: cache memory is in the space of its dtype. attention_k4:
+    weights are (rows, heads, capacity). attention_k5: keys and values of 8
+    bits, and no others, have scales.
   }];
   let arguments = (ins Kernel_Rows:$query, Kernel_Rows:$key, Kernel_Rows:$value,
     Arg<AnyMemRef, "", [MemRead, MemWrite]>:$keys, Arg<AnyMemRef, "", [MemRead, MemWrite]>:$values,
+    Arg<Optional<AnyMemRef>, "", [MemRead, MemWrite]>:$keyScales,
+    Arg<Optional<AnyMemRef>, "", [MemRead, MemWrite]>:$valueScales,
     Kernel_Rows:$starts, Kernel_Rows:$lengths, Arg<AnyMemRef, "", [MemWrite]>:$out,
     Arg<Optional<AnyMemRef>, "", [MemWrite]>:$weights, Arg<Variadic<AnyMemRef>, "", [MemRead, MemWrite]>:$scratch,
     F64Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window, UnitAttr:$ring,
@@ -158,6 +165,7 @@ def Kernel_CachedAttentionOp : Kernel_Op<"cached_attention", [AttrSizedOperandSe
   let assemblyFormat = [{
     `ins` `(` $query `,` $key `,` $value `:` type($query) `,` type($key) `,` type($value) `)`
     `cache` `(` $keys `,` $values `at` $starts `,` $lengths `:` type($keys) `,` type($values) `,` type($starts) `,` type($lengths) `)`
+    (`key_scales` `(` $keyScales^ `:` type($keyScales) `)`)? (`value_scales` `(` $valueScales^ `:` type($valueScales) `)`)?
     `outs` `(` $out `:` type($out) `)` (`weights` `(` $weights^ `:` type($weights) `)`)?
     (`scratch` `(` $scratch^ `:` type($scratch) `)`)? attr-dict
   }];

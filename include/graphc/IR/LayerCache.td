@@ -45,7 +45,8 @@ def Layer_CacheAppendOp : Layer_Op<"cache_append", [Pure, AllTypesMatch<["cache"
     key and value are (batch, kvHeads, tokens, headDim); the row of a token with
     position p >= 0 becomes row p of its sequence; padding is left out.
     cache_append_c1: heads and head size are the slot's; cache_append_c2: once
-    pinned and casts are explicit, rows have the pinned types.
+    pinned and casts are explicit, rows have the pinned types; rows of an 8-bit
+    slot have a compute type, and are quantised here.
   }];
   let arguments = (ins AnyTypeOf<[Layer_AttentionCacheType, Layer_NoneType]>:$cache, Layer_FloatTensor:$key,
                        Layer_FloatTensor:$value, Layer_IntTensor:$positions);
@@ -96,7 +97,8 @@ def Layer_CachedAttentionOp : Layer_CriticalLayer<"cached_attention",
     holds it. cached_attention_c1: the block exists, kvHeads divides heads,
     head sizes are the slot's; cached_attention_c2: y's shape is the query's;
     cached_attention_c3: once pinned and casts are explicit, key and value rows
-    have the pinned types; cached_attention_c4: window is positive, needs
+    have the pinned types, or for an 8-bit slot, where this op quantises them, a
+    type that the query's holds; cached_attention_c4: window is positive, needs
     causal, and is at most a ring slot's window.
   }];
   let hasVerifier = 1;

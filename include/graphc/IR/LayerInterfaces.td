@@ -53,8 +53,8 @@ def Layer_CacheOp : OpInterface<"CacheOp"> {
       "bool", "consumesCache", (ins "unsigned":$operand), [{}], [{ return false; }]>,
     InterfaceMethod<"The cache, block or slot that the op works on.",
       "::mlir::Value", "getWholeCache", (ins), [{}], [{ return $_op.getCache(); }]>,
-    InterfaceMethod<[{The slot's element type for an operand that holds new rows: a float type, `none` while the slot is
-      not pinned, null for every other operand.}],
+    InterfaceMethod<[{The slot's element type for an operand that holds new rows, a type, `none` while the slot is
+      not pinned, null for every other operand. Rows of 8-bit elements (isScaled) come in a compute type.}],
       "::mlir::Type", "getRowElement", (ins "unsigned":$operand), [{}], [{ return {}; }]>,
     InterfaceMethod<"Gives the results that are caches the types that follow from the operands'.",
       "void", "inferCacheTypes", (ins), [{}], [{

@@ -20,8 +20,10 @@ def Layer_AttentionCacheType : Layer_Type<"AttentionCache", "attention_cache"> {
   let description = [{
     Rows of keys and of values, each (batch, kvHeads, rows, headDim) row-major.
     `full` has as many rows as the session's capacity; `window N` keeps at least
-    the last N rows as a ring; `cross` holds the encoder's rows. `auto` means
-    not pinned yet.
+    the last N rows as a ring; `cross` holds the encoder's rows. Elements are
+    f32, f16, bf16, or of 8 bits: int8, f8E4M3FN, f8E5M2, with one f32 scale for
+    each row of each head (docs/Numerics.md, Q1 to Q4). `auto` means not pinned
+    yet.
 
     Example: `!layer.attention_cache<2 x 16, full, keys = bf16, values = f16>`
   }];

@@ -51,7 +51,7 @@ layer.graph @two_compute_types(%q: !heads, %positions: !ids, %cache: !cache) -> 
 !ids = tensor<?x?xi32>
 // expected-warning@+1 {{has no effect}}
 module {
-// expected-error@+1 {{keys of slot 'a' are pinned to 'bf16' and their rows are cast; pinning them to 'f32' would round twice}}
+// expected-error@+1 {{keys of slot 'a' are pinned to bf16 in the IR, but pin rule '*:auto' asks for f32; write auto there, or leave the slot out of the rule}}
 layer.graph @pinned_anew(%q: !heads, %k: !rows, %positions: !ids, %cache: !cache) -> (!heads, !cache) attributes {casts = #layer.casts<explicit>, input_names = ["q", "k", "positions", "cache"]} {
   %a, %c = cached_attention "a"(%q, %k, %k, %positions) in %cache[0] {scale = 1.0} : !heads, !rows, !rows, !ids, !cache -> !heads
   output a = %a : !heads, cache = %c : !cache

@@ -1,11 +1,11 @@
 // Rules by layer: ranges, sides, later ones win, the IR's own types come first.
-// RUN: graphc-opt %s --layer-pin-cache="pin=bf16;layers.1-2:f32;layers.2:v=auto;name:*.2.cross_attention:k=f16" | FileCheck %s
+// RUN: graphc-opt %s --layer-pin-cache="pin=bf16;layers.1-2:f32;layers.2:v=auto;name:*.2.cross_attention:k=bf16" | FileCheck %s
 // RUN: graphc-opt %s --layer-pin-cache | FileCheck %s --check-prefix=WRITTEN
 
 // CHECK-DAG: [[S0:!slot.*]] = !layer.attention_cache<2 x 16, full, keys = bf16, values = bf16>
 // CHECK-DAG: [[S1:!slot.*]] = !layer.attention_cache<2 x 16, full, keys = f32, values = f32>
 // CHECK-DAG: [[S2:!slot.*]] = !layer.attention_cache<2 x 16, window 8, keys = f32, values = f16>
-// CHECK-DAG: [[X2:!slot.*]] = !layer.attention_cache<4 x 16, cross, keys = f16, values = f32>
+// CHECK-DAG: [[X2:!slot.*]] = !layer.attention_cache<4 x 16, cross, keys = bf16, values = f32>
 
 // WRITTEN-DAG: !layer.attention_cache<2 x 16, full, keys = f32, values = f32>
 // WRITTEN-DAG: !layer.attention_cache<2 x 16, window 8, keys = f16, values = f16>

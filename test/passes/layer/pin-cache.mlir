@@ -66,7 +66,7 @@ module {
 layer.graph @leaves_a_graph_without_cache_alone(%x: tensor<?xf32>) -> (tensor<?xf32>) attributes {input_names = ["x"]} {
   output x = %x : tensor<?xf32>
 }
-layer.graph @has_one(%cache: !layer.cache<!layer.block_cache<self = !layer.attention_cache<2 x 16, full, keys = f32, values = f32>>>) -> (!layer.cache<!layer.block_cache<self = !layer.attention_cache<2 x 16, full, keys = f32, values = f32>>>) attributes {input_names = ["cache"]} {
-  output cache = %cache : !layer.cache<!layer.block_cache<self = !layer.attention_cache<2 x 16, full, keys = f32, values = f32>>>
+layer.graph @has_one(%cache: !layer.cache<!layer.block_cache<self = !layer.attention_cache<2 x 16, full, keys = bf16, values = f16>>>) -> (!layer.cache<!layer.block_cache<self = !layer.attention_cache<2 x 16, full, keys = bf16, values = f16>>>) attributes {input_names = ["cache"]} {
+  output cache = %cache : !layer.cache<!layer.block_cache<self = !layer.attention_cache<2 x 16, full, keys = bf16, values = f16>>>
 }
 }

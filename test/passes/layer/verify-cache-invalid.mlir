@@ -82,3 +82,23 @@ layer.graph @hides_the_cache(%cache: !cache) -> (!layer.container<!cache>) attri
   %c = container "c"(%cache) : (!cache) -> !layer.container<!cache>
   output c = %c : !layer.container<!cache>
 }
+
+// -----
+
+!slot = !layer.attention_cache<2 x 16, full, keys = int8, values = int8>
+!block = !layer.block_cache<self = !slot>
+!cache = !layer.cache<!block>
+!rows = tensor<?x2x?x16xbf16>
+!ids = tensor<?x?xi32>
+// expected-note@+1 {{made here}}
+layer.graph @reads_rows_before_they_are_quantised(%q: tensor<?x4x?x16xbf16>, %k: !rows, %positions: !ids, %cache: !cache) -> (tensor<?x4x?x16xbf16>, !cache) attributes {casts = #layer.casts<explicit>, input_names = ["q", "k", "positions", "cache"]} {
+  %block = get_block_cache %cache[0] : !cache -> !block
+  %slot = get_attention_cache %block self : !block -> !slot
+  // expected-note@+1 {{stored here}}
+  %slot1 = cache_append %slot, %k, %k at %positions : !slot, !rows, !rows, !ids
+  // expected-error@+1 {{contract: attention 'a' reads new rows past the cache}}
+  %a = attention "a"(%q, %k, %k) at %positions {scale = 1.0} : (tensor<?x4x?x16xbf16>, !rows, !rows, !ids) -> tensor<?x4x?x16xbf16>
+  %block1 = put_attention_cache %slot1 into %block self : !slot, !block
+  %cache1 = put_block_cache %block1 into %cache[0] : !block, !cache
+  output a = %a : tensor<?x4x?x16xbf16>, cache = %cache1 : !cache
+}
