@@ -59,6 +59,8 @@ struct CompileOptions {
   std::vector<std::string> policy;        ///< Rules, later ones win: "rms_norm:compute=f32".
   std::string policySemantics = "graphc"; ///< Or "axon": results are rounded to compute first.
   std::vector<std::string> pins;          ///< Rules, later ones win: "bf16", "k=bf16,v=f16".
+  std::string cacheMode = "pinned";       ///< Or "seed": the cache as ordinary tensors, which every layer
+                                          ///< that carries it casts. For comparisons; takes no pins.
   std::vector<std::string> outputs;       ///< Outputs to keep; none: those that are not optional.
   std::string target;                     ///< A name of targetNames(); empty: this machine's best.
   bool allowEmulation = false;            ///< If this machine lacks the target's instructions,
@@ -86,9 +88,12 @@ public:
   const std::string &summary() const;
   /// What the runtime must know; from Stage::Kernel on.
   const Program &program() const;
-  /// The memory that a session needs: a table. From Stage::Kernel on;
+  /// The memory that a session needs, as functions of its options and in bytes: a
+  /// table, or JSON text; with a budget of bytes, also the largest capacity that
+  /// fits it. From Stage::Vector on (before, scratch on the stack is not known);
   /// InvalidArgument if the options are beyond the model.
-  absl::StatusOr<std::string> planText(const SessionOptions &session) const;
+  absl::StatusOr<std::string> planText(const SessionOptions &session, uint64_t budget = 0) const;
+  absl::StatusOr<std::string> planJson(const SessionOptions &session, uint64_t budget = 0) const;
 
   /// The code, linked into this process. After Stage::Object only. FailedPrecondition
   /// if this machine lacks instructions of the target.

@@ -45,6 +45,7 @@ private:
   absl::Status runStages();
   absl::Status runPasses(llvm::StringRef phase, llvm::function_ref<void(OpPassManager &)> build, absl::StatusCode failure);
   absl::Status makeProgram();
+  absl::Status checkBudget() const;
   absl::Status generateCode();
   void countCasts();
   void countKernels();
@@ -81,6 +82,11 @@ absl::Status checkRules(const CompileOptions &options) {
   for (const std::string &rule : options.pins)
     if (absl::StatusOr<PinRule> parsed = parsePinRule(rule); !parsed.ok())
       return parsed.status();
+  if (options.cacheMode != "pinned" && options.cacheMode != "seed")
+    return invalidArgument("cache mode must be pinned or seed, got '", options.cacheMode, "'");
+  if (options.cacheMode == "seed" && !options.pins.empty())
+    return invalidArgument("pin rule '", options.pins.front(), "' needs cache mode pinned, got seed, in which the policy "
+                           "casts the cache");
   if (options.policySemantics != "graphc" && options.policySemantics != "axon")
     return invalidArgument("policy semantics must be graphc or axon, got '", options.policySemantics, "'");
   return absl::OkStatus();
@@ -148,6 +154,7 @@ absl::Status Compilation::runStages() {
   layer::LayerPipelineOptions layers;
   layers.policy = options.policy;
   layers.pins = options.pins;
+  layers.seed = options.cacheMode == "seed";
   layers.outputs = options.outputs;
   layers.semantics = options.policySemantics;
   layers.report = options.inspect.statistics; // MLIR's own statistics are compiled out of release builds
@@ -170,6 +177,9 @@ absl::Status Compilation::runStages() {
   auto emit = [&](OpPassManager &manager) { cpu::buildCpuPipeline(manager, {std::string(target->name)}); };
   if (absl::Status status = runPasses("cpu", emit, internal); !status.ok())
     return status;
+  result->program.stack = stackScratchOf(*module);
+  if (absl::Status status = checkBudget(); !status.ok())
+    return status;
   if (endsAt(Stage::Vector))
     return absl::OkStatus();
 
@@ -188,14 +198,19 @@ absl::Status Compilation::makeProgram() {
   program->policy = join(options.policy, "; ");
   program->pin = join(options.pins, "; ");
   program->targetName = target->name;
+  program->slotUsers = slotUsersOf(*module);
   program->features.assign(target->required.begin(), target->required.end());
   if (absl::Status status = checkProgram(*program); !status.ok())
     return absl::FailedPreconditionError(status.message());
   result->program = *std::move(program);
   result->summary = summarize(result->program, counts);
+  return checkBudget(); // again after emission, which adds scratch on the stack
+}
+
+absl::Status Compilation::checkBudget() const {
   if (!options.memoryBudget)
     return absl::OkStatus();
-  return checkBudget(result->program, planRequest(options.session), options.memoryBudget);
+  return graphc::checkBudget(result->program, planRequest(options.session), options.memoryBudget);
 }
 
 absl::Status Compilation::generateCode() {
@@ -239,6 +254,7 @@ static bool isKernel(Operation *op) {
 }
 
 void Compilation::countKernels() {
+  counts.traffic = cacheTrafficOf(*module);
   module->walk([&](Operation *op) { counts.distinct += isKernel(op); });
   auto prefill = module->lookupSymbol<func::FuncOp>(kPrefillSymbol);
   if (!prefill)

@@ -9,6 +9,7 @@
 #include "Support/Target.h"
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 namespace graphc {
 
@@ -58,11 +59,18 @@ absl::StatusOr<std::shared_ptr<const Executable>> CompiledModel::executable() co
   return Executable::create(state->program, linked->prefill, linked->decode, std::move(linked->code));
 }
 
-absl::StatusOr<std::string> CompiledModel::planText(const SessionOptions &session) const {
-  absl::StatusOr<MemoryPlan> plan = planMemory(state->program, planRequest(session));
+absl::StatusOr<std::string> CompiledModel::planText(const SessionOptions &session, uint64_t budget) const {
+  absl::StatusOr<MemoryPlan> plan = planMemory(state->program, planRequest(session), budget);
   if (!plan.ok())
     return plan.status();
   return plan->text();
+}
+
+absl::StatusOr<std::string> CompiledModel::planJson(const SessionOptions &session, uint64_t budget) const {
+  absl::StatusOr<MemoryPlan> plan = planMemory(state->program, planRequest(session), budget);
+  if (!plan.ok())
+    return plan.status();
+  return plan->json().dump(2) + "\n";
 }
 
 absl::StatusOr<std::string> CompiledModel::sharedObject(const std::string &name) const {

@@ -39,7 +39,7 @@ static absl::Status runLayerPasses(ModuleOp module, DiagnosticText &diagnostics,
   layers.pins = options.compile.pins;
   layers.outputs = options.compile.outputs;
   layers.semantics = options.compile.policySemantics;
-  layers.seed = options.seedCache;
+  layers.seed = options.compile.cacheMode == "seed";
   PassManager manager(module.getContext());
   layer::buildLayerPipeline(manager, layers);
   if (succeeded(manager.run(module)))

@@ -14,11 +14,10 @@
 namespace graphc {
 
 struct EvaluateOptions {
-  CompileOptions compile;           ///< Policy, pins, outputs and semantics; the rest is not used.
+  CompileOptions compile;           ///< Policy, pins, cache mode, outputs and semantics; the rest is not used.
   std::string mode = "policy";      ///< "policy", "f64" or "dot" (sums as vdpbf16ps takes them).
   bool permuted = false;            ///< f32 sums in an order drawn from orderSeed.
   uint64_t orderSeed = 0;
-  bool seedCache = false;           ///< The cache as ordinary tensors that follow the policy.
 
   std::string weights;              ///< Folder of the checkpoint.
   std::vector<std::vector<int32_t>> prompts;

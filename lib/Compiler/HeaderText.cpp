@@ -56,6 +56,8 @@ std::string headerText(const Program &program, const std::string &name) {
   for (size_t i = 0; i < program.bindings.size(); ++i) {
     const Binding &binding = program.bindings[i];
     std::string line = concat("   ", i, " ", binding.name, " ", info(binding.dtype).name, " ", dims(binding));
+    if (binding.kind == Kind::Carry)
+      line += concat(", carry ", binding.carry, ": after one call it is before the next");
     if (binding.kind == Kind::Parameter)
       line += concat(" = ", binding.source);
     // A name with a comment's end in it would let the model write C.

@@ -70,7 +70,7 @@ private:
 };
 
 std::optional<Kind> parseKind(StringRef name) {
-  constexpr std::string_view names[] = {"input", "parameter", "cache", "rope", "buffer", "output", "trace"};
+  constexpr std::string_view names[] = {"input", "parameter", "cache", "rope", "buffer", "output", "trace", "carry"};
   for (size_t i = 0; i < std::size(names); ++i)
     if (view(name) == names[i])
       return Kind(i);
@@ -113,6 +113,9 @@ absl::StatusOr<Binding> readBinding(DictionaryAttr attributes) {
     break;
   case Kind::Buffer:
     binding.slot = entries.integer("slot");
+    break;
+  case Kind::Carry:
+    binding.carry = entries.integer("carry");
     break;
   default:
     break;

@@ -1,6 +1,7 @@
 // What a compilation leaves behind.
 #pragma once
 
+#include "Compiler/KernelFacts.h"
 #include "Support/Program.h"
 #include "graphc/Compiler.h"
 
@@ -17,6 +18,7 @@ struct Counts {
   std::vector<std::string> casts; ///< "bf16 to f32 because output=f32 language_modeling_head".
   int64_t kernels = 0;            ///< Of a prefill, calls followed.
   int64_t distinct = 0;           ///< In the module, both phases.
+  CacheTraffic traffic;           ///< Of a decode step.
 };
 
 /// Policy, cache, kernels, casts and weights in a few lines.

@@ -23,6 +23,8 @@ static std::string readableBytes(uint64_t bytes) {
 
 /// "k=bf16,v=f16" of the blocks, each pair once; "bf16" for equal sides.
 static std::string cacheTypes(const Program &program) {
+  if (program.isSeedMode())
+    return "f32 tensors";
   std::map<int64_t, std::pair<std::string_view, std::string_view>> blocks;
   for (const Binding &binding : program.bindings)
     if (binding.kind == Kind::Cache && !binding.isScales())
@@ -43,7 +45,27 @@ static uint64_t cacheBytesPerToken(const Program &program) {
   for (const Binding &binding : program.bindings)
     if (binding.kind == Kind::Cache)
       bytes += uint64_t(byteSize(binding.dtype)) * binding.dims[1].offset * (binding.isScales() ? 1 : binding.dims[3].offset);
+    else if (binding.kind == Kind::Carry && binding.name == "before" && binding.dims.size() == 2)
+      bytes += uint64_t(byteSize(binding.dtype)) * binding.dims[1].offset;
   return bytes;
+}
+
+/// Why the cache is what it is.
+static std::string cacheReason(const Program &program) {
+  if (program.isSeedMode())
+    return "seed mode: cast by every layer that carries them";
+  return program.pin.empty() ? "attention's compute type" : concat("pin ", program.pin);
+}
+
+/// What a decode step does to the cache.
+static std::string trafficLine(const Program &program, const CacheTraffic &traffic) {
+  std::string line = concat("a decode step reads ", traffic.readPerRow, " B");
+  if (traffic.writtenPerRow)
+    line += concat(" and writes ", traffic.writtenPerRow, " B");
+  line += concat(" of cache for each row of the ", program.isSeedMode() ? "capacity" : "sequence");
+  if (traffic.writtenPerToken)
+    line += concat(", and writes ", traffic.writtenPerToken, " B for a token");
+  return concat(line, "; casts of whole cache tensors: ", traffic.casts);
 }
 
 static std::string castLines(const std::vector<std::string> &casts) {
@@ -73,8 +95,8 @@ std::string summarize(const Program &program, const Counts &counts) {
   const std::string types = cacheTypes(program);
   return concat("model     ", model.family, ", ", model.numLayers, " layers, hidden ", model.hiddenSize, ", vocabulary ",
                 model.vocabSize, "\npolicy    ", program.policy.empty() ? "as stored" : program.policy, "\ncache     ",
-                types.empty() ? "none" : types, " (", program.pin.empty() ? "attention's compute type" : concat("pin ", program.pin),
-                "), ", readableBytes(cacheBytesPerToken(program)), " a token\nkernels   ", counts.kernels, " a step, ",
+                types.empty() ? "none" : types, " (", cacheReason(program),
+                "), ", readableBytes(cacheBytesPerToken(program)), " a token\ntraffic   ", trafficLine(program, counts.traffic), "\nkernels   ", counts.kernels, " a step, ",
                 counts.distinct, " in code\ncasts     ", castLines(counts.casts), "\nweights   ", parameters, ", ", inPlace,
                 " used in place\ntarget    ", program.targetName, "\noutputs   ", join(program.outputs), "\n");
 }

@@ -49,7 +49,7 @@ absl::Status Session::State::check(std::span<const NewTokens> tokens) {
                            "; make a session of more state rows");
   totalTokens = tokenCount;
   totalRows = rowCount;
-  return absl::OkStatus();
+  return carries.empty() ? absl::OkStatus() : checkSeed(tokens);
 }
 
 Session::State::Packed Session::State::pack(std::span<const NewTokens> tokens, Cursor &cursor) {
@@ -96,6 +96,8 @@ LogitsView Session::State::run(std::span<const NewTokens> tokens) {
       pointers[output.binding] =
           output.data + output.rowBytes * uint64_t(output.ofTokens ? tokensDone : rowsDone);
     (packed.isDecode ? code.decode : code.prefill)(pointers.data(), dims.data());
+    for (const Carried &carried : carries)
+      std::swap(pointers[carried.before], pointers[carried.after]);
     for (int64_t s = 0; s < options.batch; ++s)
       lengths[s] += starts[s + 1] - starts[s];
     tokensDone += packed.tokens;
@@ -162,6 +164,8 @@ absl::Status Session::reset(int64_t sequence) {
   if (sequence < 0 || sequence >= state->options.batch)
     return invalidArgument("sequence must be from 0 to ", state->options.batch - 1, ", got ",
                            sequence);
+  if (!state->carries.empty())
+    return state->resetSeed();
   state->lengths[sequence] = 0;
   return absl::OkStatus();
 }
@@ -174,6 +178,8 @@ const SessionOptions &Session::options() const { return state->options; }
 uint64_t Session::cacheBytes() const { return state->cacheBytes; }
 
 std::string Session::cacheDType() const {
+  if (!state->carries.empty())
+    return "f32 (seed mode)";
   std::vector<std::string> types;
   for (const Binding &keys : state->program.bindings) {
     if (keys.kind != Kind::Cache || keys.name != "keys")

@@ -42,7 +42,7 @@ Places placeAll(const Program &program, const Extents &call, std::span<const int
     slots[slot] = places.other.place(bytes);
   for (const Binding &binding : program.bindings) {
     uint64_t &offset = places.bindings.emplace_back(0);
-    if (binding.kind == Kind::Cache)
+    if (binding.kind == Kind::Cache || binding.kind == Kind::Carry)
       offset = places.cache.place(*byteSize(program, binding, dims));
     else if (binding.kind == Kind::Rope)
       offset = places.other.place(*byteSize(program, binding, dims));
@@ -104,6 +104,7 @@ absl::Status Session::State::allocate(PlanRequest request) {
     else if (program.symbols[i] == "rows")
       rowsDim = &dims[i];
   fillRopes();
+  findCarries();
   return absl::OkStatus();
 }
 
@@ -119,6 +120,7 @@ void *Session::State::pointerOf(size_t index, uint64_t offset) {
   case Kind::Parameter: // the entries only read it
     return const_cast<std::byte *>(model->parts->weights.at(index));
   case Kind::Cache:
+  case Kind::Carry:
     return cache.data() + offset;
   case Kind::Rope:
   case Kind::Buffer:

@@ -59,6 +59,17 @@ struct Session::State {
   TraceHook hook;
   Trace trace;
 
+  /// Seed mode: bindings that exchange their memory after each call.
+  struct Carried {
+    size_t before, after;
+  };
+  std::vector<Carried> carries;
+  /// The first error of tokens that a cache with one offset for all sequences
+  /// cannot take.
+  absl::Status checkSeed(std::span<const NewTokens> tokens) const;
+  /// Empties the cache; of one sequence only.
+  absl::Status resetSeed();
+
 private:
   /// The next token to pack: tokens[entry].ids[at].
   struct Cursor {
@@ -73,6 +84,7 @@ private:
 
   void *pointerOf(size_t index, uint64_t offset);
   void addOutput(size_t index, uint64_t bytes, const Extents &results);
+  void findCarries();
   void fillRopes();
 };
 

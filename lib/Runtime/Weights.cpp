@@ -39,22 +39,6 @@ absl::Status checkTensor(const Binding &parameter, const TensorInfo &tensor) {
   return absl::OkStatus();
 }
 
-/// "rounded f32 to f16 to bf16, transposed".
-std::string reason(const Binding &parameter) {
-  std::string text;
-  if (!parameter.roundings.empty() || parameter.dtype != parameter.stored) {
-    text = concat(parameter.roundings.empty() ? "widened " : "rounded ",
-                  info(parameter.stored).name);
-    for (DType dtype : parameter.roundings)
-      text += concat(" to ", info(dtype).name);
-    if (parameter.roundings.empty() || parameter.roundings.back() != parameter.dtype)
-      text += concat(" to ", info(parameter.dtype).name);
-  }
-  if (parameter.transpose)
-    text += text.empty() ? "transposed" : ", transposed";
-  return text;
-}
-
 /// One conversion, which several bindings may share.
 struct Job {
   const Binding *parameter;
@@ -144,7 +128,7 @@ absl::StatusOr<Weights> Weights::open(const Program &program, const std::string 
           parameter.isInPlace() ? Residency::State::Copied : Residency::State::Converted;
       entry.why = parameter.isInPlace() ? concat("not aligned to ", byteSize(parameter.dtype),
                                                  " bytes in ", tensor->file)
-                                        : reason(parameter);
+                                        : conversionText(parameter);
       entry.bytes = elements * byteSize(parameter.dtype);
       offsets[i] = layout.place(entry.bytes);
       jobs.push_back({&parameter, tensor, offsets[i], elements, weights.ledger.size()});

@@ -3,9 +3,7 @@
 #include "Support/Message.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <tuple>
 
@@ -15,11 +13,65 @@ using Kind = Binding::Kind;
 
 namespace {
 constexpr uint64_t kMaxTotal = uint64_t(1) << 56;
+constexpr int64_t kMostRows = (int64_t(1) << 31) - 1; // rows are i32 in calls
 
 absl::Status checkPositive(std::string_view name, int64_t value, int64_t most) {
   if (value >= 1 && value <= most)
     return absl::OkStatus();
   return invalidArgument(name, " must be from 1 to ", most, ", got ", value);
+}
+
+/// How formulas spell a dimension. Outputs hold the rows of a whole forward.
+void addFactor(const Dim &dim, bool isOutput, uint64_t &coefficient, Formula::Factors &factors) {
+  if (dim.isNumber()) {
+    coefficient *= uint64_t(dim.offset);
+    return;
+  }
+  std::string text = dim.symbol;
+  if (const std::optional<int64_t> window = windowOf(dim.symbol))
+    text = concat("ring(", *window, ")");
+  else if (isOutput && (text == "tokens" || text == "rows"))
+    text = text == "tokens" ? "state_rows" : "logit_rows";
+  if (text == "cache_rows" && dim.offset == 0 && dim.multiple == 1) {
+    factors.insert(factors.end(), {"batch", "capacity"});
+    return;
+  }
+  if (text == "cache_rows")
+    text = "batch * capacity";
+  if (dim.offset)
+    text = concat("(", text, " + ", dim.offset, ")");
+  factors.push_back(dim.multiple == 1 ? text : concat("align(", text, ", ", dim.multiple, ")"));
+}
+
+Formula formulaOf(const Binding &binding) {
+  uint64_t coefficient = byteSize(binding.dtype);
+  Formula::Factors factors;
+  for (const Dim &dim : binding.dims)
+    addFactor(dim, binding.kind == Kind::Output, coefficient, factors);
+  Formula formula;
+  formula.add(coefficient, std::move(factors));
+  return formula;
+}
+
+void addSymbols(MemoryPlan &plan, const Program &program, const Extents &call) {
+  plan.symbols = {{"tokens", "min(chunk, batch * capacity)", call.tokens}, {"rows", "min(tokens, logit_rows)", call.rows}};
+  for (const std::string &symbol : program.symbols)
+    if (const std::optional<int64_t> window = windowOf(symbol))
+      plan.symbols.push_back({concat("ring(", *window, ")"),
+                              concat("min(capacity, align(", *window, " + min(chunk, capacity) - 1, 64))"),
+                              ringRows(*window, call.capacity, call.chunk)});
+}
+
+void addConversion(MemoryPlan &plan, const Binding &binding, uint64_t bytes) {
+  const std::string why = conversionText(binding);
+  auto found = std::find_if(plan.conversions.begin(), plan.conversions.end(),
+                            [&](const MemoryPlan::Conversion &conversion) { return conversion.why == why; });
+  if (found == plan.conversions.end()) {
+    const bool isRepacked = binding.roundings.empty() && binding.dtype == binding.stored;
+    found = plan.conversions.insert(found, {why, isRepacked, 0, 0});
+  }
+  ++found->tensors;
+  found->bytes += bytes;
 }
 
 /// What makes two parameters the same memory: the tensor and what is done to it.
@@ -28,25 +80,6 @@ auto identity(const Binding &binding) {
                     binding.roundings);
 }
 
-std::string withUnit(uint64_t bytes) {
-  char text[64];
-  if (bytes < 1024)
-    return "";
-  const char *units[] = {"KiB", "MiB", "GiB", "TiB", "PiB"};
-  double value = double(bytes) / 1024;
-  size_t unit = 0;
-  for (; value >= 1024 && unit < 4; ++unit)
-    value /= 1024;
-  std::snprintf(text, sizeof text, "  (%.1f %s)", value, units[unit]);
-  return text;
-}
-
-std::string line(std::string_view name, uint64_t bytes) {
-  char text[96];
-  std::snprintf(text, sizeof text, "%-20.*s%16llu%s\n", int(name.size()), name.data(),
-                static_cast<unsigned long long>(bytes), withUnit(bytes).c_str());
-  return text;
-}
 } // namespace
 
 bool isWidenedLogits(const Binding &binding) {
@@ -54,7 +87,6 @@ bool isWidenedLogits(const Binding &binding) {
 }
 
 absl::StatusOr<Extents> largestCall(const Program &program, PlanRequest &request) {
-  constexpr int64_t kMost = (int64_t(1) << 31) - 1; // rows are i32 in calls
   if (request.capacity == 0)
     request.capacity = std::min(program.model.maxLength, kDefaultCapacity);
   if (request.logitRows == 0)
@@ -63,9 +95,9 @@ absl::StatusOr<Extents> largestCall(const Program &program, PlanRequest &request
     request.stateRows = std::max(request.chunk, request.batch);
   const std::tuple<std::string_view, int64_t, int64_t> bounds[] = {
       {"batch", request.batch, 1 << 20},
-      {"capacity", request.capacity, program.model.isExtendable ? kMost : program.model.maxLength},
-      {"chunk", request.chunk, kMost},       {"threads", request.threads, 1 << 10},
-      {"logit rows", request.logitRows, kMost}, {"state rows", request.stateRows, kMost}};
+      {"capacity", request.capacity, program.model.isExtendable ? kMostRows : program.model.maxLength},
+      {"chunk", request.chunk, kMostRows},       {"threads", request.threads, 1 << 10},
+      {"logit rows", request.logitRows, kMostRows}, {"state rows", request.stateRows, kMostRows}};
   for (auto [name, value, most] : bounds)
     if (absl::Status status = checkPositive(name, value, most); !status.ok())
       return status;
@@ -91,7 +123,8 @@ absl::StatusOr<MemoryPlan> planMemory(const Program &program, PlanRequest reques
 
   MemoryPlan plan;
   plan.request = request;
-  std::map<int64_t, uint64_t> slots;
+  addSymbols(plan, program, *call);
+  std::map<int64_t, MemoryPlan::Slot> slots;
   std::map<int64_t, MemoryPlan::Block> blocks;
   std::set<decltype(identity(program.bindings[0]))> weights;
   auto pad = [&](uint64_t bytes) { plan.alignment += -bytes % kAlignment; };
@@ -106,9 +139,14 @@ absl::StatusOr<MemoryPlan> planMemory(const Program &program, PlanRequest reques
     case Kind::Parameter:
       if (!weights.insert(identity(binding)).second)
         break;
-      (binding.isInPlace() ? plan.weightsMapped : plan.weightsConverted) += *bytes;
-      if (!binding.isInPlace())
-        pad(*bytes);
+      if (binding.isInPlace()) {
+        plan.weightsMapped += *bytes;
+        ++plan.tensorsMapped;
+        break;
+      }
+      plan.weightsConverted += *bytes;
+      addConversion(plan, binding, *bytes);
+      pad(*bytes);
       break;
     case Kind::Cache: {
       MemoryPlan::Block &block = blocks[binding.block];
@@ -120,25 +158,41 @@ absl::StatusOr<MemoryPlan> planMemory(const Program &program, PlanRequest reques
         (binding.isOfKeys() ? block.keys : block.values) = binding.dtype;
         (binding.isOfKeys() ? block.keyBytes : block.valueBytes) = *bytes;
       }
+      block.bytes.add(formulaOf(binding));
+      plan.formulas.cache.add(formulaOf(binding));
       plan.cache += *bytes;
       pad(*bytes);
       break;
     }
+    case Kind::Carry:
+      plan.cache += *bytes;
+      plan.carried += *bytes;
+      plan.formulas.cache.add(formulaOf(binding));
+      pad(*bytes);
+      break;
     case Kind::Buffer: {
-      uint64_t &slot = slots[binding.slot];
-      slot = std::max(slot, *bytes);
+      MemoryPlan::Slot &slot = slots[binding.slot];
+      slot.slot = binding.slot;
+      slot.bytes = std::max(slot.bytes, *bytes);
+      if (Formula formula = formulaOf(binding); std::find(slot.formulas.begin(), slot.formulas.end(), formula) == slot.formulas.end())
+        slot.formulas.push_back(std::move(formula));
       break;
     }
     case Kind::Rope:
       plan.ropeTables += *bytes;
+      plan.formulas.ropeTables.add(formulaOf(binding));
       pad(*bytes);
       break;
     case Kind::Output:
       plan.outputs += *bytes;
+      plan.formulas.outputs.add(formulaOf(binding));
       pad(*bytes);
       if (isWidenedLogits(binding)) {
         const uint64_t widened = *bytes / byteSize(binding.dtype) * sizeof(float);
         plan.outputs += widened;
+        Binding wide = binding;
+        wide.dtype = DType::F32;
+        plan.formulas.outputs.add(formulaOf(wide));
         pad(widened);
       }
       break;
@@ -152,17 +206,50 @@ absl::StatusOr<MemoryPlan> planMemory(const Program &program, PlanRequest reques
     pad(uint64_t(elements) * sizeof(int32_t));
   };
   addInput(plan.cache, call->batch); // lengths
+  plan.formulas.cache.add(sizeof(int32_t), {"batch"});
   for (int64_t elements : {call->tokens, call->tokens, call->batch + 1, call->rows})
     addInput(plan.inputs, elements);
-  for (const auto &[slot, bytes] : slots) {
-    plan.workspace += bytes;
-    pad(bytes);
+  plan.formulas.inputs.add(2 * sizeof(int32_t), {"tokens"});
+  plan.formulas.inputs.add(sizeof(int32_t), {"(batch + 1)"});
+  plan.formulas.inputs.add(sizeof(int32_t), {"rows"});
+  for (auto &[index, slot] : slots) {
+    plan.workspace += slot.bytes;
+    pad(slot.bytes);
+    for (const SlotUsers &users : program.slotUsers)
+      if (users.slot == index)
+        slot.kernels = users.kernels;
+    plan.slots.push_back(std::move(slot));
   }
+  plan.stackScratch = program.stack;
+  for (const StackScratch &scratch : program.stack)
+    plan.stack = std::max(plan.stack, uint64_t(scratch.bytes));
+  plan.formulas.stack.add(plan.stack, {"threads"});
+  plan.stack *= uint64_t(request.threads);
   for (const auto &[index, block] : blocks)
     plan.blocks.push_back(block);
   if (plan.total() > kMaxTotal)
     return absl::OutOfRangeError("memory need must be at most 2^56 bytes, got more");
   return plan;
+}
+
+absl::StatusOr<MemoryPlan> planMemory(const Program &program, PlanRequest request, uint64_t budget) {
+  absl::StatusOr<MemoryPlan> plan = planMemory(program, request);
+  if (plan.ok() && budget) {
+    plan->budget = budget;
+    plan->largestCapacity = largestCapacity(program, request, budget);
+  }
+  return plan;
+}
+
+int64_t largestCapacity(const Program &program, PlanRequest request, uint64_t budget) {
+  // The need grows with the capacity, so the largest that fits is found by halving.
+  int64_t fits = 0, tooLarge = (program.model.isExtendable ? kMostRows : program.model.maxLength) + 1;
+  while (tooLarge - fits > 1) {
+    request.capacity = fits + (tooLarge - fits) / 2;
+    absl::StatusOr<MemoryPlan> tried = planMemory(program, request);
+    (tried.ok() && tried->total() <= budget ? fits : tooLarge) = request.capacity;
+  }
+  return fits;
 }
 
 absl::Status checkBudget(const Program &program, const PlanRequest &request, uint64_t budget) {
@@ -171,76 +258,13 @@ absl::Status checkBudget(const Program &program, const PlanRequest &request, uin
     return plan.status();
   if (plan->total() <= budget)
     return absl::OkStatus();
-  // The need grows with the capacity, so the largest that fits is found by halving.
-  int64_t fits = 0, tooLarge = plan->request.capacity;
-  while (tooLarge - fits > 1) {
-    PlanRequest smaller = request;
-    smaller.capacity = fits + (tooLarge - fits) / 2;
-    absl::StatusOr<MemoryPlan> tried = planMemory(program, smaller);
-    (tried.ok() && tried->total() <= budget ? fits : tooLarge) = smaller.capacity;
-  }
+  const int64_t fits = largestCapacity(program, request, budget);
   std::string message = concat("memory need must be within the budget of ", budget,
                                " bytes, got ", plan->total(), " at capacity ",
                                plan->request.capacity);
   message += fits ? concat("; the largest capacity that fits is ", fits)
                   : concat("; no capacity fits, lower batch or chunk");
   return absl::ResourceExhaustedError(message);
-}
-
-std::string MemoryPlan::text() const {
-  std::string out = concat("batch ", request.batch, ", capacity ", request.capacity, ", chunk ",
-                           request.chunk, ", threads ", request.threads, "; bytes:\n");
-  out += line("weights in place", weightsMapped);
-  out += line("weights converted", weightsConverted);
-  out += line("cache", cache);
-  for (size_t first = 0, next; first < blocks.size(); first = next) {
-    const Block &block = blocks[first]; // equal neighbours share a line
-    for (next = first + 1; next < blocks.size(); ++next) {
-      Block same = blocks[next];
-      same.block = block.block;
-      if (same != block)
-        break;
-    }
-    out += next - first == 1 ? concat("  block ", block.block)
-                             : concat("  blocks ", block.block, "-", blocks[next - 1].block);
-    out += concat(": ", block.rows, " rows, keys ", info(block.keys).name, " ", block.keyBytes,
-                  ", values ", info(block.values).name, " ", block.valueBytes,
-                  block.scaleBytes ? concat(", scales ", block.scaleBytes) : "",
-                  next - first == 1 ? "" : " each", "\n");
-  }
-  out += line("workspace", workspace);
-  out += line("rope tables", ropeTables);
-  out += line("inputs", inputs);
-  out += line("outputs", outputs);
-  out += line("alignment", alignment);
-  out += line("total", total());
-  return out;
-}
-
-nlohmann::json MemoryPlan::json() const {
-  nlohmann::json blockList = nlohmann::json::array();
-  for (const Block &block : blocks) {
-    blockList.push_back({{"block", block.block},
-                         {"rows", block.rows},
-                         {"keys", {{"dtype", std::string(info(block.keys).name)}, {"bytes", block.keyBytes}}},
-                         {"values", {{"dtype", std::string(info(block.values).name)}, {"bytes", block.valueBytes}}}});
-    if (block.scaleBytes)
-      blockList.back()["scales"] = {{"dtype", "f32"}, {"bytes", block.scaleBytes}};
-  }
-  return {{"batch", request.batch},
-          {"capacity", request.capacity},
-          {"chunk", request.chunk},
-          {"threads", request.threads},
-          {"weights_in_place", weightsMapped},
-          {"weights_converted", weightsConverted},
-          {"cache", cache},
-          {"blocks", std::move(blockList)},
-          {"workspace", workspace},
-          {"rope_tables", ropeTables},
-          {"inputs", inputs},
-          {"outputs", outputs},
-          {"alignment", alignment},
-          {"total", total()}};
 }
 
 } // namespace graphc

@@ -18,7 +18,7 @@ constexpr size_t kMaxRank = 8;
 
 bool isWord(std::string_view symbol) {
   return symbol == "threads" || symbol == "tokens" || symbol == "batch" || symbol == "rows" ||
-         symbol == "capacity";
+         symbol == "capacity" || symbol == "cache_rows";
 }
 bool isSymbol(std::string_view symbol) { return isWord(symbol) || windowOf(symbol); }
 
@@ -136,6 +136,27 @@ absl::Status checkRopeTable(const Binding &binding) {
   return expect(binding, DType::F32, {Dim::of("capacity"), Dim::number(binding.rope.dim / 2)});
 }
 
+absl::Status checkCarry(const Program &program, const Binding &binding) {
+  if (binding.name != "before" && binding.name != "after")
+    return wrong(binding, "must be before or after, since it is carried");
+  if (binding.carry < 0 || binding.carry > kMaxNumber)
+    return wrong(binding, "must have a carry of at least 0, got ", binding.carry);
+  const std::vector<Dim> &dims = binding.dims;
+  const bool isLeaf = binding.dtype == DType::F32 && dims.size() == 2 && dims[0] == Dim::of("cache_rows") && dims[1].isNumber();
+  const bool isMaskOrOffset = binding.dtype == DType::I32 && dims.size() == 1 &&
+                              (dims[0] == Dim::of("cache_rows") || dims[0] == Dim::number(1));
+  if (!isLeaf && !isMaskOrOffset)
+    return wrong(binding, "must be f32 (cache_rows, width), i32 (cache_rows) or i32 (1), since it is carried, got ",
+                 info(binding.dtype).name, " ", dimsText(dims));
+  int64_t partners = 0;
+  for (const Binding &other : program.bindings)
+    partners += other.kind == Kind::Carry && other.carry == binding.carry && other.name != binding.name &&
+                other.dtype == binding.dtype && other.dims == binding.dims;
+  if (partners != 1)
+    return wrong(binding, "must have one partner of its carry, dtype and dims, got ", partners);
+  return absl::OkStatus();
+}
+
 absl::Status checkOutput(const Program &program, const Binding &binding) {
   if (!isComputeType(binding.dtype))
     return wrong(binding, "must be f32, f16 or bf16, since it is an output, got ",
@@ -176,6 +197,8 @@ absl::Status checkBinding(const Program &program, size_t index) {
     if (index + 1 != program.bindings.size())
       return wrong(binding, "must be the last binding, since it is the trace");
     return absl::OkStatus();
+  case Kind::Carry:
+    return checkCarry(program, binding);
   }
   return wrong(binding, "must have a kind");
 }
@@ -197,8 +220,8 @@ absl::Status checkSymbols(const Program &program) {
   std::set<std::string_view> seen;
   for (const std::string &symbol : program.symbols) {
     if (!isSymbol(symbol))
-      return invalidArgument("symbol must be threads, tokens, batch, rows, capacity or window:N, "
-                             "got '", symbol, "'");
+      return invalidArgument("symbol must be threads, tokens, batch, rows, capacity, cache_rows "
+                             "or window:N, got '", symbol, "'");
     if (!seen.insert(symbol).second)
       return invalidArgument("symbol '", symbol, "' must be declared once, got it twice");
   }
@@ -275,7 +298,28 @@ absl::Status checkProgram(const Program &program) {
       if (value.binding < 0 || value.binding >= int64_t(program.bindings.size()))
         return invalidArgument("kernel output '", value.name, "' must name one of ",
                                program.bindings.size(), " bindings, got ", value.binding);
+  for (const SlotUsers &users : program.slotUsers)
+    if (users.slot < 0 || users.slot > kMaxNumber)
+      return invalidArgument("scratch must have a slot of at least 0, got ", users.slot);
+  for (const StackScratch &scratch : program.stack)
+    if (scratch.bytes < 1 || scratch.bytes > kMaxNumber)
+      return invalidArgument("stack of kernel '", scratch.kernel, "' must be from 1 to 2^40 bytes, got ", scratch.bytes);
   return absl::OkStatus();
+}
+
+std::string conversionText(const Binding &parameter) {
+  std::string text;
+  if (!parameter.roundings.empty() || parameter.dtype != parameter.stored) {
+    text = concat(parameter.roundings.empty() ? "widened " : "rounded ",
+                  info(parameter.stored).name);
+    for (DType dtype : parameter.roundings)
+      text += concat(" to ", info(dtype).name);
+    if (parameter.roundings.empty() || parameter.roundings.back() != parameter.dtype)
+      text += concat(" to ", info(parameter.dtype).name);
+  }
+  if (parameter.transpose)
+    text += text.empty() ? "transposed" : ", transposed";
+  return text;
 }
 
 std::vector<int64_t> symbolValues(const Program &program, const Extents &extents) {
@@ -288,7 +332,8 @@ std::vector<int64_t> symbolValues(const Program &program, const Extents &extents
                        : symbol == "tokens" ? extents.tokens
                        : symbol == "batch"  ? extents.batch
                        : symbol == "rows"   ? extents.rows
-                                            : extents.capacity);
+                       : symbol == "capacity" ? extents.capacity
+                                              : extents.batch * extents.capacity);
   }
   return values;
 }

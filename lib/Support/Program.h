@@ -43,7 +43,7 @@ struct Extents {
   int64_t tokens = 1;   ///< Rows of packed new tokens in this call.
   int64_t batch = 1;    ///< Sequences of the session; a call may leave some without new tokens.
   int64_t rows = 1;     ///< Token rows whose logits are wanted; 0 is allowed.
-  int64_t capacity = 1; ///< Rows of a full cache slot.
+  int64_t capacity = 1; ///< Rows of a full cache slot; batch * capacity is "cache_rows".
   int64_t chunk = 512;  ///< Most tokens in one call; no symbol, but rings depend on it.
 };
 
@@ -87,6 +87,9 @@ struct Binding {
     Buffer,    ///< Workspace; buffers of one `slot` share memory.
     Output,    ///< (rows or tokens, ..): "logits" f32 (rows, vocab), "hidden_states.0" ..
     Trace,     ///< A TraceHook (lib/Runtime/Trace.h); the last binding, if there is one.
+    Carry,     ///< Seed mode: value `carry` of the cache as `name` says, "before" or "after" the
+               ///< call; what is after one call is before the next. Leaves f32 (cache_rows,
+               ///< heads * headDim), the mask i32 (cache_rows), the offset i32 (1); first zeros.
   };
   Kind kind = Kind::Buffer;
   std::string name;
@@ -104,6 +107,7 @@ struct Binding {
   int64_t block = 0;              ///< Caches: index of the cache's block.
   RopeSpec rope;                  ///< Ropes.
   int64_t slot = 0;               ///< Buffers.
+  int64_t carry = 0;              ///< Carries.
 
   /// True for a cache that holds the scales of an 8-bit side.
   bool isScales() const { return kind == Kind::Cache && (name == "key_scales" || name == "value_scales"); }
@@ -126,6 +130,20 @@ struct TracedKernel {
   bool operator==(const TracedKernel &) const = default;
 };
 
+/// Which kernels use a slot of the workspace.
+struct SlotUsers {
+  int64_t slot = 0;
+  std::vector<std::string> kernels; ///< By the first layer of each: "layers.*.ffn.gate".
+  bool operator==(const SlotUsers &) const = default;
+};
+
+/// Scratch of fixed size that a kernel has on the stack of each thread.
+struct StackScratch {
+  std::string kernel; ///< The function's name: "self_attention.decode".
+  int64_t bytes = 0;
+  bool operator==(const StackScratch &) const = default;
+};
+
 struct Program {
   struct Model {
     std::string family;
@@ -144,12 +162,16 @@ struct Program {
   std::string targetName;
   std::vector<std::string> features; ///< What the host needs, by __builtin_cpu_supports' names.
   std::vector<std::string> outputs;  ///< Names as requested: "logits", "hidden_states".
-  std::vector<std::string> symbols;  ///< "threads", "tokens", "batch", "rows", "capacity", "window:N".
+  std::vector<std::string> symbols;  ///< "threads", "tokens", "batch", "rows", "capacity", "cache_rows", "window:N".
   std::vector<Binding> bindings;
   std::vector<TracedKernel> kernels; ///< Of traced programs only.
+  std::vector<SlotUsers> slotUsers;  ///< For reports.
+  std::vector<StackScratch> stack;   ///< Largest first. A thread runs one kernel at a time.
 
   /// The binding of that kind and name; null if there is none.
   const Binding *find(Binding::Kind kind, std::string_view name) const;
+  /// True if the cache is carried as ordinary tensors.
+  bool isSeedMode() const { return find(Binding::Kind::Carry, "before") != nullptr; }
   bool operator==(const Program &) const = default;
 };
 
@@ -162,6 +184,10 @@ nlohmann::json programToJson(const Program &program);
 std::string programText(const Program &program);
 /// The program of such a text, checked. `nameForErrors` starts every message.
 absl::StatusOr<Program> parseProgram(std::string_view text, std::string_view nameForErrors);
+
+/// What is done to a parameter that is not used in place: "rounded f32 to f16 to
+/// bf16, transposed".
+std::string conversionText(const Binding &parameter);
 
 /// The values of program.symbols: the dims argument of an entry point.
 std::vector<int64_t> symbolValues(const Program &program, const Extents &extents);

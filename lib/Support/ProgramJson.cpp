@@ -14,7 +14,7 @@ using Kind = Binding::Kind;
 
 namespace {
 constexpr std::string_view kKindNames[] = {"input", "parameter", "cache", "rope",
-                                           "buffer", "output", "trace"};
+                                           "buffer", "output", "trace", "carry"};
 
 /// Reads the keys of one object. The first error stays in `status`; every value
 /// read after it is empty, so callers check once, at the end.
@@ -146,6 +146,8 @@ json bindingToJson(const Binding &binding) {
     object["rope"] = ropeToJson(binding.rope);
   } else if (binding.kind == Kind::Buffer) {
     object["slot"] = binding.slot;
+  } else if (binding.kind == Kind::Carry) {
+    object["carry"] = binding.carry;
   }
   return object;
 }
@@ -182,6 +184,9 @@ absl::StatusOr<Binding> bindingFromJson(const json &object, const std::string &w
   } else if (binding.kind == Kind::Buffer) {
     binding.slot = reader.integer("slot");
     reader.onlyKeys({"kind", "name", "dtype", "dims", "slot"});
+  } else if (binding.kind == Kind::Carry) {
+    binding.carry = reader.integer("carry");
+    reader.onlyKeys({"kind", "name", "dtype", "dims", "carry"});
   } else {
     reader.onlyKeys({"kind", "name", "dtype", "dims"});
   }
@@ -244,6 +249,24 @@ absl::StatusOr<TracedKernel> kernelFromJson(const json &object, const std::strin
   return kernel;
 }
 
+json scratchToJson(const SlotUsers &users) { return {{"slot", users.slot}, {"kernels", users.kernels}}; }
+
+absl::StatusOr<SlotUsers> scratchFromJson(const json &object, const std::string &where) {
+  Reader reader(object, where);
+  SlotUsers users{reader.integer("slot"), reader.texts("kernels")};
+  reader.onlyKeys({"slot", "kernels"});
+  return reader.status.ok() ? absl::StatusOr<SlotUsers>(std::move(users)) : reader.status;
+}
+
+json stackToJson(const StackScratch &scratch) { return {{"kernel", scratch.kernel}, {"bytes", scratch.bytes}}; }
+
+absl::StatusOr<StackScratch> stackFromJson(const json &object, const std::string &where) {
+  Reader reader(object, where);
+  StackScratch scratch{reader.text("kernel"), reader.integer("bytes")};
+  reader.onlyKeys({"kernel", "bytes"});
+  return reader.status.ok() ? absl::StatusOr<StackScratch>(std::move(scratch)) : reader.status;
+}
+
 absl::Status checkVersion(const json &object, std::string_view where) {
   absl::StatusOr<int64_t> version = getInt(object, "version", where);
   if (!version.ok())
@@ -256,11 +279,15 @@ absl::Status checkVersion(const json &object, std::string_view where) {
 } // namespace
 
 json programToJson(const Program &program) {
-  json bindings = json::array(), kernels = json::array();
+  json bindings = json::array(), kernels = json::array(), scratch = json::array(), stack = json::array();
   for (const Binding &binding : program.bindings)
     bindings.push_back(bindingToJson(binding));
   for (const TracedKernel &kernel : program.kernels)
     kernels.push_back(kernelToJson(kernel));
+  for (const SlotUsers &users : program.slotUsers)
+    scratch.push_back(scratchToJson(users));
+  for (const StackScratch &kernel : program.stack)
+    stack.push_back(stackToJson(kernel));
   json object{{"version", kProgramVersion},
               {"model", modelToJson(program.model)},
               {"policy", program.policy},
@@ -269,6 +296,10 @@ json programToJson(const Program &program) {
               {"outputs", program.outputs},
               {"symbols", program.symbols},
               {"bindings", std::move(bindings)}};
+  if (!scratch.empty())
+    object["scratch"] = std::move(scratch);
+  if (!stack.empty())
+    object["stack"] = std::move(stack);
   if (!program.kernels.empty())
     object["kernels"] = std::move(kernels);
   return object;
@@ -303,12 +334,20 @@ absl::StatusOr<Program> parseProgram(std::string_view text, std::string_view nam
   reader.elements("bindings", [&](const json &element, const std::string &at) {
     program.bindings.push_back(reader.keep(bindingFromJson(element, at)));
   });
+  if (object->contains("scratch"))
+    reader.elements("scratch", [&](const json &element, const std::string &at) {
+      program.slotUsers.push_back(reader.keep(scratchFromJson(element, at)));
+    });
+  if (object->contains("stack"))
+    reader.elements("stack", [&](const json &element, const std::string &at) {
+      program.stack.push_back(reader.keep(stackFromJson(element, at)));
+    });
   if (object->contains("kernels"))
     reader.elements("kernels", [&](const json &element, const std::string &at) {
       program.kernels.push_back(reader.keep(kernelFromJson(element, at)));
     });
   reader.onlyKeys({"version", "model", "policy", "pin", "target", "outputs", "symbols", "bindings",
-                   "kernels"});
+                   "kernels", "scratch", "stack"});
   if (!reader.status.ok())
     return reader.status;
   if (absl::Status status = checkProgram(program); !status.ok())

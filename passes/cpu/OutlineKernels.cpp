@@ -21,7 +21,7 @@ using namespace graphc::kernel;
 
 namespace {
 
-bool isKernel(Operation *op) { return isa<EpilogueKernel, GatherRowsOp, CachedAttentionOp>(op); }
+bool isKernel(Operation *op) { return isa<EpilogueKernel, GatherRowsOp, CachedAttentionOp, SeedKernel>(op); }
 
 ArrayAttr layersOf(Operation *kernel) { return kernel->getAttrOfType<ArrayAttr>("layers"); }
 

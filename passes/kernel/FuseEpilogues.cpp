@@ -5,6 +5,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
 #include "mlir/IR/IRMapping.h"
 
@@ -23,13 +24,13 @@ class Writers {
 public:
   explicit Writers(func::FuncOp function) {
     for (Operation &op : function.front()) {
-      if (auto kernel = dyn_cast<EpilogueKernel>(op))
-        for (Value out : kernel.getOuts())
-          writers[out] = &op;
-      else if (auto gather = dyn_cast<GatherRowsOp>(op))
-        writers[gather.getOut()] = &op;
-      else if (auto attention = dyn_cast<CachedAttentionOp>(op))
-        writers[attention.getOut()] = &op;
+      auto effects = dyn_cast<MemoryEffectOpInterface>(op);
+      SmallVector<MemoryEffects::EffectInstance> instances;
+      if (effects)
+        effects.getEffects(instances);
+      for (auto &instance : instances)
+        if (instance.getValue() && isa<MemoryEffects::Write>(instance.getEffect()))
+          writers[instance.getValue()] = &op;
     }
   }
   /// Null for what the step is given: inputs, parameters, tables.

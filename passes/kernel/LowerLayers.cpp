@@ -28,6 +28,8 @@ static StringRef blockOf(StringRef name) {
 }
 
 LogicalResult StepBuilder::lower(Operation &op) {
+  if (seed.handles(op))
+    return seed.lower(op);
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<layer::CacheOffsetOp, layer::PositionsOp, layer::CacheAdvanceOp, layer::ContainerOp, layer::OptionalOp,
             layer::OutputOp>([](auto) { return success(); }) // inputs of the step, and bookkeeping of the session
@@ -58,7 +60,10 @@ FailureOr<func::FuncOp> StepBuilder::build() {
     Value source = value;
     while (auto optional = source.getDefiningOp<layer::OptionalOp>())
       source = optional.getX();
-    if (auto container = source.getDefiningOp<layer::ContainerOp>()) {
+    auto container = source.getDefiningOp<layer::ContainerOp>();
+    if (container && SeedLayers::isCache(container.getType())) {
+      seed.findReturned(container);
+    } else if (container) {
       for (auto [index, leaf] : llvm::enumerate(container.getXs()))
         if (!outputNames.try_emplace(leaf, (outputName + "." + Twine(index)).str()).second)
           return graph.emitError("output '") << outputName << "." << index << "' is also output '"
@@ -71,10 +76,14 @@ FailureOr<func::FuncOp> StepBuilder::build() {
         findRowsDomain(source);
     }
   }
+  // In seed mode the nodes that carry the whole cache tie all blocks together.
+  const bool hasBlocks = llvm::none_of(graph.getBody().getArgumentTypes(), SeedLayers::isCache);
   for (Operation &op : graph.getBody().front()) {
     Operation *last = function.front().empty() ? nullptr : &function.front().back();
     if (failed(lower(op)))
       return failure();
+    if (!hasBlocks)
+      continue;
     // Tag what was made with its block, for outlining.
     auto named = dyn_cast<layer::NamedLayer>(op);
     StringRef block = named ? blockOf(named.getLayerName()) : "";

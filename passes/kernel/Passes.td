@@ -16,7 +16,9 @@ def LowerLayers : Pass<"kernel-lower-layers", "::mlir::ModuleOp"> {
     elementwise kernels; casts of parameters become conversions at load, or
     nothing where the stored type is widened in registers.
 
-    Precondition: casts are explicit, the cache is fused and pinned.
+    Precondition: casts are explicit, the cache is fused and pinned; or, in seed
+    mode, expanded (`layer-expand-cache`): its tensors become pairs of arguments,
+    `before` and `after` the step, and each cast of one a `kernel.seed_move`.
     Postcondition: no layer op is left. A layer without a kernel is an error
     that names it.
 

@@ -5,6 +5,7 @@
 
 #include "graphc/IR/Kernel.h"
 #include "graphc/IR/Layer.h"
+#include "passes/kernel/SeedLayers.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
@@ -35,11 +36,13 @@ using Dims = llvm::SmallVector<mlir::Attribute>;
 class StepBuilder {
 public:
   StepBuilder(layer::GraphOp graph, Phase phase, mlir::OpBuilder builder)
-      : graph(graph), phase(phase), builder(builder), body(builder), symbols(graph->getParentOfType<mlir::ModuleOp>()) {}
+      : graph(graph), phase(phase), builder(builder), body(builder), symbols(graph->getParentOfType<mlir::ModuleOp>()), seed(*this) {}
 
   mlir::FailureOr<mlir::func::FuncOp> build();
 
 private:
+  friend class SeedLayers;
+
   // Arguments of the step function, by key.
   mlir::Value argument(const llvm::Twine &key, mlir::MemRefType type, llvm::StringRef kind, llvm::StringRef name, Dims dims,
                  llvm::ArrayRef<mlir::NamedAttribute> more = {});
@@ -90,6 +93,11 @@ private:
   llvm::DenseMap<mlir::Value, Parameter> parameters;
   llvm::DenseSet<mlir::Value> rowsDomain;
   llvm::DenseMap<mlir::Value, std::string> outputNames;
+  SeedLayers seed;
 };
+
+/// What a value is called in traces: its layer, and the types it was cast to. A
+/// further result of a layer has its number behind the name.
+std::string valueName(mlir::Value value);
 
 } // namespace graphc::kernel

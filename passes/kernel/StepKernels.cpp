@@ -27,15 +27,18 @@ ArrayAttr StepBuilder::layersOf(Operation *op) {
   return builder.getStrArrayAttr({named ? named.getLayerName() : StringRef("cast")});
 }
 
-/// What a value is called in traces: its layer, and the types it was cast to.
-static std::string valueName(Value value) {
+std::string graphc::kernel::valueName(Value value) {
   if (auto castOp = value.getDefiningOp<layer::CastOp>()) {
     std::string name = valueName(castOp.getX());
     llvm::raw_string_ostream(name) << " as " << getElementTypeOrSelf(value.getType());
     return name;
   }
-  auto named = dyn_cast_or_null<layer::NamedLayer>(value.getDefiningOp());
-  return named ? named.getLayerName().str() : "";
+  Operation *op = value.getDefiningOp();
+  auto named = dyn_cast_or_null<layer::NamedLayer>(op);
+  std::string name = named ? named.getLayerName().str() : isa_and_nonnull<layer::UnpackOp>(op) ? "cache" : "";
+  if (auto result = dyn_cast<OpResult>(value); result && result.getResultNumber() > 0)
+    name += "#" + std::to_string(result.getResultNumber());
+  return name;
 }
 
 /// Adds the epilogue: `epilogue` of the interior value and the fused operands

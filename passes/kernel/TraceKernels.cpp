@@ -70,6 +70,8 @@ struct TraceKernels : graphc::kernel::impl::TraceKernelsBase<TraceKernels> {
         outs.push_back(attention.getWeights());
       return outs;
     }
+    if (auto seed = dyn_cast<SeedKernel>(op))
+      return {seed.getOut()};
     return SmallVector<Value>(cast<EpilogueKernel>(op).getOuts());
   }
 };

@@ -1,7 +1,8 @@
 // Compiled kernels against the interpreter, one at a time: after each kernel of
 // a real step its results are compared with the derived interval (docs/
 // Numerics.md T1, T4) and then replaced by the reference's, so that no error
-// travels. Policy x pin over {f32, bf16, f16}^3, a prompt and a decode step.
+// travels. Policy x pin over {f32, bf16, f16}^3, a prompt and a decode step; and
+// seed mode, where each cast of a whole cache tensor is a kernel as well.
 #include "Fixture.h"
 #include "Reference/Comparison.h"
 #include "Reference/Interpreter.h"
@@ -30,9 +31,10 @@ void writeElement(DType dtype, void *memory, int64_t i, double value) {
 }
 
 /// Where element `i` of a (1, tokens, width) or (1, heads, tokens, headDim)
-/// tensor stands in (tokens, width) rows.
-int64_t placeOf(const std::vector<int64_t> &shape, int64_t i) {
-  if (shape.size() != 4)
+/// tensor stands in the (tokens, width) rows of `binding`. The leaves of seed
+/// mode, (1, maxLen, heads, headDim), are rows already.
+int64_t placeOf(const Binding &binding, const std::vector<int64_t> &shape, int64_t i) {
+  if (shape.size() != 4 || binding.dims[0] == Dim::of("cache_rows"))
     return i;
   const int64_t d = i % shape[3], t = i / shape[3] % shape[2], h = i / shape[3] / shape[2];
   return (t * shape[1] + h) * shape[3] + d;
@@ -44,16 +46,19 @@ int64_t weightPlaceOf(const std::vector<int64_t> &shape, int64_t capacity, int64
   return (t * shape[1] + h) * capacity + j;
 }
 
-/// What traces call an op's first result.
-std::string nameOf(mlir::Operation *op) {
+/// What traces call a result of `op`.
+std::string nameOf(mlir::Operation *op, unsigned result) {
   if (auto cast = mlir::dyn_cast<layer::CastOp>(op)) {
-    mlir::Operation *source = cast.getX().getDefiningOp();
-    std::string name = source ? nameOf(source) : "";
+    auto source = mlir::dyn_cast<mlir::OpResult>(cast.getX());
+    std::string name = source ? nameOf(source.getOwner(), source.getResultNumber()) : "";
     llvm::raw_string_ostream(name) << " as " << mlir::getElementTypeOrSelf(cast.getY().getType());
     return name;
   }
   auto named = mlir::dyn_cast<layer::NamedLayer>(op);
-  return named ? named.getLayerName().str() : "";
+  std::string name = named ? named.getLayerName().str() : mlir::isa<layer::UnpackOp>(op) ? "cache" : "";
+  if (result > 0)
+    name += mlir::isa<layer::CachedAttentionOp>(op) ? " weights" : "#" + std::to_string(result);
+  return name;
 }
 
 class KernelByKernel {
@@ -79,9 +84,9 @@ public:
     reference::Options options;
     options.bounds = true;
     options.sessionLength = golden.sessionLength;
-    options.isBoundary = [&](mlir::Operation *op) { return traced.contains(nameOf(op)); };
+    options.isBoundary = [&](mlir::Operation *op) { return traced.contains(nameOf(op, 0)); };
     options.observe = [&](mlir::Operation *op, unsigned result, const reference::Tensor &tensor) {
-      values[nameOf(op) + (result ? " weights" : "")] = tensor;
+      values[nameOf(op, result)] = tensor;
     };
     auto interpreter = reference::Interpreter::create(*module, *parameters, options);
     ASSERT_TRUE(interpreter.ok()) << interpreter.status();
@@ -113,12 +118,13 @@ private:
       auto found = values.find(value.name);
       ASSERT_TRUE(found != values.end()) << "no reference for " << value.name;
       const reference::Tensor &tensor = found->second;
-      const DType dtype = call.program.bindings[value.binding].dtype;
+      const Binding &binding = call.program.bindings[value.binding];
+      const DType dtype = binding.dtype;
       ASSERT_EQ(dtype, tensor.dtype) << value.name;
       void *memory = call.pointers[value.binding];
       const bool isWeights = value.name.ends_with(" weights");
       auto place = [&](int64_t i) {
-        return isWeights ? weightPlaceOf(tensor.shape, golden.sessionLength, i) : placeOf(tensor.shape, i);
+        return isWeights ? weightPlaceOf(tensor.shape, golden.sessionLength, i) : placeOf(binding, tensor.shape, i);
       };
       std::vector<double> actual(tensor.data.size());
       for (size_t i = 0; i < actual.size(); ++i)
@@ -159,6 +165,12 @@ private:
     const CallView call = TraceAccess::lastCall(*session);
     for (size_t i = 0; i < call.program.bindings.size(); ++i) {
       const Binding &binding = call.program.bindings[i];
+      if (binding.kind == Binding::Kind::Carry && binding.name == "before") { // of the next call
+        const reference::Tensor &carried = cache.seed[binding.carry];
+        for (size_t at = 0; at < carried.data.size(); ++at)
+          ASSERT_EQ(readElement(binding.dtype, call.pointers[i], int64_t(at)), carried.data[at])
+              << "carry " << binding.carry << " element " << at;
+      }
       if (binding.kind != Binding::Kind::Cache)
         continue;
       const reference::CacheSlot &slot = cache.blocks[binding.block].self;
@@ -236,3 +248,27 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, Kernels,
                          testing::Combine(testing::ValuesIn(kFixtures), testing::Values("bf16"), testing::Values("f32"),
                                           testing::Values("bf16")),
                          combinationName);
+
+/// Fixture, compute, output: the policies under which leaves are cast in every
+/// node, in none, and between two types of 16 bits.
+using SeedCombination = std::tuple<std::string, std::string, std::string>;
+class SeedKernels : public testing::TestWithParam<SeedCombination> {};
+
+TEST_P(SeedKernels, everyResultIsWithinItsBound) {
+  const auto &[fixture, compute, output] = GetParam();
+  CompileOptions options;
+  options.policy = {"compute=" + compute + ",output=" + output};
+  options.cacheMode = "seed";
+  KernelByKernel(fixture, options).run();
+}
+
+static std::string seedCombinationName(const testing::TestParamInfo<SeedCombination> &info) {
+  const auto &[fixture, compute, output] = info.param;
+  return testName({fixture, 0}) + "_" + compute + "_" + output;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SeedKernels,
+                         testing::Values(SeedCombination("llama/mha", "f32", "f32"), SeedCombination("llama/mha", "f16", "bf16"),
+                                         SeedCombination("llama/mqa_bias_one_layer", "bf16", "f32"),
+                                         SeedCombination("gpt2/gelu_new", "bf16", "bf16")),
+                         seedCombinationName);

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <gtest/gtest.h>
+#include <map>
 #include <nlohmann/json.hpp>
 
 using namespace graphc;
@@ -62,6 +63,8 @@ static Program example() {
   add(make(Kind::Output, "logits", DType::F32, {Dim::of("rows"), Dim::number(50)}));
   add(make(Kind::Trace, "trace", DType::F32, {}));
   program.kernels = {{{"embedder", "norm"}, {{9, "embedder"}, {10, "norm"}}}};
+  program.slotUsers = {{1, {"head"}}, {7, {"embedder", "layers.*.up"}}};
+  program.stack = {{"attention.decode", 640}, {"up.decode", 64}};
   return program;
 }
 
@@ -119,14 +122,14 @@ TEST(Program, refusesHostileManifests) {
       {[](json &m) { m["model"]["eos_token_ids"] = {"x"}; },
        "m: model: eos_token_ids[0] must be an integer, got string 'x'"},
       {[](json &m) { m["symbols"][0] = "thread"; },
-       "m: symbol must be threads, tokens, batch, rows, capacity or window:N, got 'thread'"},
+       "m: symbol must be threads, tokens, batch, rows, capacity, cache_rows or window:N, got 'thread'"},
       {[](json &m) { m["symbols"][0] = "batch"; },
        "m: symbol 'batch' must be declared once, got it twice"},
       {[](json &m) { m["symbols"].erase(1); },
        "m: binding 'ids' must use the program's symbols, got 'tokens'"},
       {[](json &m) { m["bindings"][0]["kind"] = "imput"; },
        "m: bindings[0]: key 'kind' must be one of input, parameter, cache, rope, buffer, output, "
-       "trace, got 'imput'"},
+       "trace, carry, got 'imput'"},
       {[](json &m) { m["bindings"][0]["dtype"] = "i64"; },
        "m: binding 'ids' must be i32 (tokens), got i64 (tokens)"},
       {[](json &m) { m["bindings"][0]["dims"] = {"batch"}; },
@@ -165,6 +168,18 @@ TEST(Program, refusesHostileManifests) {
        "m: binding 'logits' must be f32, f16 or bf16, since it is an output, got i32"},
       {[](json &m) { m["bindings"].push_back(m["bindings"][0]); },
        "m: binding 'trace' must be the last binding, since it is the trace"},
+      {[](json &m) { m["scratch"][0]["slot"] = -1; }, "m: scratch must have a slot of at least 0, got -1"},
+      {[](json &m) { m["stack"][1]["bytes"] = 0; },
+       "m: stack of kernel 'up.decode' must be from 1 to 2^40 bytes, got 0"},
+      {[](json &m) {
+         m["bindings"][11] = {{"kind", "carry"}, {"name", "before"}, {"dtype", "i32"}, {"dims", {1}}, {"carry", 3}};
+       },
+       "m: binding 'before' must have one partner of its carry, dtype and dims, got 0"},
+      {[](json &m) {
+         m["bindings"][11] = {{"kind", "carry"}, {"name", "after"}, {"dtype", "bf16"}, {"dims", {1}}, {"carry", 3}};
+       },
+       "m: binding 'after' must be f32 (cache_rows, width), i32 (cache_rows) or i32 (1), since it is carried, got "
+       "bf16 (1)"},
       {[](json &m) { m["kernels"][0]["outputs"][0]["binding"] = 16; },
        "m: kernel output 'embedder' must name one of 16 bindings, got 16"},
   };
@@ -202,9 +217,93 @@ TEST(MemoryPlan, countsEveryByte) {
   EXPECT_EQ(plan->outputs, 3u * 50 * 4);
   EXPECT_EQ(plan->alignment, 2 * (192u - 160) + (64 - 16) + 2 * (64 - 12) + (832 - 800) + (640 - 600));
   EXPECT_EQ(plan->json()["total"], plan->total());
-  EXPECT_NE(plan->text().find("block 1: 192 rows, keys bf16 18432, values f16 18432\n"),
+  EXPECT_NE(plan->text().find("block 1: 192 rows, keys bf16 18432, values f16 18432 = 64 * batch * ring(100)\n"),
             std::string::npos)
       << plan->text();
+}
+
+/// The value of a formula, by those of its factors.
+static uint64_t valueOf(const Formula &formula, const std::map<std::string, uint64_t> &factors) {
+  uint64_t sum = 0;
+  for (auto [product, coefficient] : formula.terms()) {
+    for (const std::string &factor : product)
+      coefficient *= factors.at(factor);
+    sum += coefficient;
+  }
+  return sum;
+}
+
+TEST(MemoryPlan, formulasGiveItsBytes) {
+  Program program = example();
+  for (const char *name : {"before", "after"})
+    program.bindings.insert(program.bindings.begin(), make(Kind::Carry, name, DType::F32, {Dim::of("cache_rows"), Dim::number(12)}));
+  program.symbols.push_back("cache_rows");
+  ASSERT_TRUE(checkProgram(program).ok()) << checkProgram(program);
+  for (const PlanRequest &request : {PlanRequest{.batch = 3, .capacity = 500, .chunk = 40, .threads = 2},
+                                     PlanRequest{.capacity = 7}, PlanRequest{.batch = 2, .chunk = 700, .logitRows = 9}}) {
+    const MemoryPlan plan = *planMemory(program, request);
+    const PlanRequest &r = plan.request;
+    std::map<std::string, uint64_t> factors = {{"batch", r.batch}, {"capacity", r.capacity}, {"threads", r.threads},
+                                               {"(batch + 1)", r.batch + 1}, {"logit_rows", r.logitRows}};
+    for (const MemoryPlan::Symbol &symbol : plan.symbols)
+      factors[symbol.name] = symbol.value;
+    factors["align(tokens, 32)"] = (factors["tokens"] + 31) / 32 * 32;
+    EXPECT_EQ(valueOf(plan.formulas.cache, factors), plan.cache);
+    EXPECT_EQ(valueOf(plan.formulas.ropeTables, factors), plan.ropeTables);
+    EXPECT_EQ(valueOf(plan.formulas.inputs, factors), plan.inputs);
+    EXPECT_EQ(valueOf(plan.formulas.outputs, factors), plan.outputs);
+    EXPECT_EQ(valueOf(plan.formulas.stack, factors), plan.stack);
+    uint64_t workspace = 0;
+    for (const MemoryPlan::Slot &slot : plan.slots) {
+      uint64_t largest = 0;
+      for (const Formula &formula : slot.formulas)
+        largest = std::max(largest, valueOf(formula, factors));
+      EXPECT_EQ(largest, slot.bytes);
+      workspace += slot.bytes;
+    }
+    EXPECT_EQ(workspace, plan.workspace);
+  }
+}
+
+TEST(MemoryPlan, saysWhereEachByteComesFrom) {
+  const Program program = example();
+  const PlanRequest request{.batch = 3, .capacity = 500, .chunk = 40, .threads = 2};
+  const MemoryPlan plan = *planMemory(program, request, 1 << 20);
+  const std::string text = plan.text();
+  for (const char *line :
+       {"\n  tokens = min(chunk, batch * capacity) = 40\n",
+        "\n  ring(100) = min(capacity, align(100 + min(chunk, capacity) - 1, 64)) = 192; bytes:\n",
+        "\n  1 tensor as the checkpoint has them\n",
+        "\n  1 tensor converted, rounded f32 to f16 to bf16, transposed: 1536\n",
+        "\n  slot 7: 4096 = max(64 * align(tokens, 32), 32 * tokens): embedder, layers.*.up\n",
+        "1280  (1.2 KiB) = 640 * threads\n  attention.decode: 640\n  up.decode: 64\n"})
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+  EXPECT_EQ(plan.stack, 2u * 640); // a thread runs one kernel at a time
+  EXPECT_EQ(plan.json()["slots"][1]["kernels"], json({"embedder", "layers.*.up"}));
+  EXPECT_EQ(plan.json()["formulas"]["stack"], "640 * threads");
+  Program repacked = program;
+  repacked.bindings[5].roundings = {};
+  repacked.bindings[5].stored = DType::BF16;
+  EXPECT_NE(planMemory(repacked, request)->text().find("  1 tensor repacked, transposed: 1536\n"), std::string::npos);
+}
+
+TEST(MemoryPlan, largestCapacityIsTheLast) {
+  Program program = example();
+  for (const bool isExtendable : {false, true}) {
+    program.model.isExtendable = isExtendable;
+    PlanRequest request{.batch = 2, .capacity = 10};
+    const uint64_t budget = 200000;
+    const int64_t largest = largestCapacity(program, request, budget);
+    ASSERT_GT(largest, 10);
+    request.capacity = largest;
+    EXPECT_LE(planMemory(program, request)->total(), budget);
+    request.capacity = largest + 1;
+    EXPECT_GT(planMemory(program, request)->total(), budget);
+    EXPECT_NE(planMemory(program, {.batch = 2}, budget)->text().find("the largest capacity that fits 200000 bytes is " +
+                                                                     std::to_string(largest) + "\n"), std::string::npos);
+  }
+  EXPECT_EQ(largestCapacity(example(), {}, uint64_t(1) << 40), 1000); // the model's own limit
+  EXPECT_EQ(largestCapacity(example(), {}, 1000), 0);
 }
 
 TEST(MemoryPlan, takesDefaultsFromModelAndRequest) {

@@ -23,7 +23,7 @@ static constexpr std::string_view kAbout =
 namespace {
 struct CompileCommand {
   std::string model, emit, output;
-  bool plan = false;
+  bool plan = false, json = false;
   CompileFlags flags;
 
   int run(Arguments arguments);
@@ -46,15 +46,19 @@ absl::Status CompileCommand::chooseStage() {
     emit = emitOf(output);
   if (plan && (!emit.empty() || !output.empty()))
     return invalidArgument("option '--plan' takes neither -o nor --emit");
+  if (json && !plan)
+    return invalidArgument("option '--json' needs --plan");
   if ((emit == "so" || emit == "obj") && output.empty())
     return invalidArgument("option '--emit=", emit, "' needs -o FILE, or -o - for standard output");
-  flags.compile.stage = plan ? Stage::Kernel : emit.empty() || isShared() ? Stage::Object : *parseStage(emit);
+  flags.compile.stage = plan ? Stage::Vector : emit.empty() || isShared() ? Stage::Object : *parseStage(emit);
   return absl::OkStatus();
 }
 
 absl::Status CompileCommand::finish(const CompiledModel &compiled, double seconds) {
   if (plan) {
-    absl::StatusOr<std::string> text = compiled.planText(flags.compile.session);
+    const CompileOptions &compile = flags.compile;
+    absl::StatusOr<std::string> text = json ? compiled.planJson(compile.session, compile.memoryBudget)
+                                            : compiled.planText(compile.session, compile.memoryBudget);
     return text.ok() ? writeOutput("-", *text) : text.status();
   }
   if (emit.empty())
@@ -80,7 +84,8 @@ int CompileCommand::run(Arguments arguments) {
                  },
                  "what to write: layer, kernel, vector, llvm, asm, obj or so\n(default with -o: by its ending; so)");
   options.text("-o --output", "FILE", output, "where it goes; a shared object's C header goes beside it");
-  options.flag("--plan", plan, "prints the memory that a session needs, to the byte");
+  options.flag("--plan", plan, "prints the memory that a session needs, to the byte and as\nfunctions of its sizes; reads no weight");
+  options.flag("--json", json, "prints the plan as JSON");
   options.custom("--memory-budget", "BYTES",
                  [&](std::string_view text) -> absl::Status {
                    absl::StatusOr<uint64_t> bytes = parseBytes(text);

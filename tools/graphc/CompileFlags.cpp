@@ -32,6 +32,8 @@ void CompileFlags::addModelOptions(Options &options) {
                  "or SELECTOR:..; DTYPE is f32, f16, bf16, int8, f8E4M3FN\nor f8E5M2; may be repeated, later rules win");
   options.custom("-ctk", "DTYPE", rule(compile.pins, "k="), "the same as --pin-cache k=DTYPE");
   options.custom("-ctv", "DTYPE", rule(compile.pins, "v="), "the same as --pin-cache v=DTYPE");
+  options.custom("--cache-mode", "MODE", [this](std::string_view text) { return used = true, compile.cacheMode = text, absl::OkStatus(); },
+                 "pinned, the default, or seed, for comparisons: the cache is\nf32 tensors, which every layer that carries them casts");
   options.custom("--outputs", "LIST", [this](std::string_view text) { return used = true, outputs = text, absl::OkStatus(); },
                  "outputs to keep: logits,hidden_states");
 }

@@ -59,13 +59,6 @@ void EvalCommand::addModes(Options &options) {
                    return seed.ok() ? (evaluation.orderSeed = *seed, absl::OkStatus()) : seed.status();
                  },
                  "which order (default 0)");
-  options.custom("--cache-mode", "MODE",
-                 [this](std::string_view text) -> absl::Status {
-                   if (text != "seed" && text != "pinned")
-                     return invalidArgument("must be pinned or seed, got '", text, "'");
-                   return evaluation.seedCache = text == "seed", absl::OkStatus();
-                 },
-                 "pinned, the default, or seed: the cache is ordinary tensors,\nwhich every layer that carries it casts");
 }
 
 absl::Status EvalCommand::openTokenizer() {

@@ -208,4 +208,12 @@ def Kernel_YieldOp : Kernel_Op<"yield", [Terminator, Pure]> {
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
 }
 
+def Kernel_SeedKernel : OpInterface<"SeedKernel"> {
+  let cppNamespace = "::graphc::kernel";
+  let description = "A kernel of seed mode, with one destination.";
+  let methods = [InterfaceMethod<"What the kernel writes.", "::mlir::Value", "getOut">];
+}
+
+include "graphc/IR/KernelSeed.td"
+
 #endif // GRAPHC_IR_KERNELOPS
