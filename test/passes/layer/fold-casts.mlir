@@ -137,3 +137,27 @@ layer.graph @never_drops_a_rounding(%x: tensor<?x?x8xf32>) -> (tensor<?x?x8xf32>
   %1 = cast %0 : tensor<?x?x8xf32> to tensor<?x?x8xbf16>
   output y = %0 : tensor<?x?x8xf32>
 }
+
+// -----
+
+// Rows that an 8-bit slot quantises, and kernels that are stored in 8 bits, keep
+// their types; the widening of a kernel takes no rounding away.
+// CHECK-LABEL: layer.graph @leaves_what_is_quantised_and_stored_in_eight_bits_alone
+// CHECK: %[[P:.*]] = cast %{{.*}} because ["params=f8E4M3FN w"] : tensor<8x8xf32> to tensor<8x8xf8E4M3FN>
+// CHECK-NEXT: %[[W:.*]] = cast %[[P]] because ["compute=bf16 d"] : tensor<8x8xf8E4M3FN> to tensor<8x8xbf16>
+// CHECK-NEXT: dense "d"(%x, %[[W]])
+// CHECK-NEXT: cached_attention "a"(%q, %k, %k, %positions)
+// CHECK-SAME: tensor<?x2x?x16xbf16>, tensor<?x2x?x16xbf16>
+!slot = !layer.attention_cache<2 x 16, full, keys = int8, values = f8E5M2>
+!cache = !layer.cache<!layer.block_cache<self = !slot>>
+!kv = tensor<?x2x?x16xbf16>
+!heads = tensor<?x4x?x16xbf16>
+layer.parameter @w : tensor<8x8xf32>
+layer.graph @leaves_what_is_quantised_and_stored_in_eight_bits_alone(%x: tensor<?x?x8xbf16>, %q: !heads, %k: !kv, %positions: tensor<?x?xi32>, %cache: !cache) -> (tensor<?x?x8xbf16>, !heads, !cache) attributes {casts = #layer.casts<explicit>, input_names = ["x", "q", "k", "positions", "cache"]} {
+  %w = param @w : tensor<8x8xf32>
+  %0 = cast %w because ["params=f8E4M3FN w"] : tensor<8x8xf32> to tensor<8x8xf8E4M3FN>
+  %1 = cast %0 because ["compute=bf16 d"] : tensor<8x8xf8E4M3FN> to tensor<8x8xbf16>
+  %y = dense "d"(%x, %1) : (tensor<?x?x8xbf16>, tensor<8x8xbf16>) -> tensor<?x?x8xbf16>
+  %a, %cache1 = cached_attention "a"(%q, %k, %k, %positions) in %cache[0] {scale = 1.0} : !heads, !kv, !kv, tensor<?x?xi32>, !cache -> !heads
+  output y = %y : tensor<?x?x8xbf16>, a = %a : !heads, cache = %cache1 : !cache
+}
