@@ -23,6 +23,8 @@
 
 namespace graphc {
 
+struct Work; // lib/Compiler/Work.h; complete inside graphc only
+
 /// What a compilation ends with, in order of the flow.
 enum class Stage : uint8_t {
   Layer,    ///< Text: layers with explicit casts, the cache fused and pinned.
@@ -77,6 +79,12 @@ struct CompileOptions {
 std::vector<std::string> targetNames();
 std::string nativeTargetName();
 
+/// Time that one phase of a compilation took.
+struct PhaseTime {
+  std::string phase; ///< load, layer, kernel, cpu, lowering, translate, optimize or emit.
+  double seconds = 0;
+};
+
 /// The outcome of a compilation. Copies share it.
 class CompiledModel {
 public:
@@ -88,6 +96,10 @@ public:
   const std::string &summary() const;
   /// What the runtime must know; from Stage::Kernel on.
   const Program &program() const;
+  /// What its steps must at least read and multiply; from Stage::Kernel on.
+  const Work &work() const;
+  /// The phases that were run, in order.
+  const std::vector<PhaseTime> &phases() const;
   /// The memory that a session needs, as functions of its options and in bytes: a
   /// table, or JSON text; with a budget of bytes, also the largest capacity that
   /// fits it. From Stage::Vector on (before, scratch on the stack is not known);

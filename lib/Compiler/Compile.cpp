@@ -23,6 +23,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/Timing.h"
 
+#include <chrono>
 #include <filesystem>
 
 using namespace mlir;
@@ -50,11 +51,14 @@ private:
   void countCasts();
   void countKernels();
   bool endsAt(Stage stage);
+  /// Adds the time since the last phase ended to the list.
+  void endPhase(std::string_view phase);
 
   const CompileOptions &options;
   const Target *target = nullptr;
   DefaultTimingManager timing;
   TimingScope timer;
+  std::chrono::steady_clock::time_point phaseStart = std::chrono::steady_clock::now();
   OwningOpRef<ModuleOp> module;
   Counts counts;
   std::shared_ptr<CompiledModel::State> result = std::make_shared<CompiledModel::State>();
@@ -64,6 +68,12 @@ Compilation::Compilation(const CompileOptions &options) : options(options) {
   context.printOpOnDiagnostic(false);
   timing.setEnabled(options.inspect.timing);
   timer = timing.getRootScope();
+}
+
+void Compilation::endPhase(std::string_view phase) {
+  const auto now = std::chrono::steady_clock::now();
+  result->phases.push_back({std::string(phase), std::chrono::duration<double>(now - phaseStart).count()});
+  phaseStart = now;
 }
 
 absl::Status Compilation::checkTarget() {
@@ -103,6 +113,7 @@ absl::StatusOr<CompiledModel> Compilation::compile(Load load) {
   if (!loaded.ok())
     return loaded.status();
   module = *std::move(loaded);
+  endPhase("load");
   result->stage = options.stage;
   if (absl::Status status = runStages(); !status.ok())
     return status;
@@ -162,6 +173,7 @@ absl::Status Compilation::runStages() {
   if (absl::Status status = runPasses("layer", buildLayers, ofModel); !status.ok())
     return status;
   countCasts();
+  endPhase("layer");
   if (endsAt(Stage::Layer))
     return absl::OkStatus();
 
@@ -171,6 +183,8 @@ absl::Status Compilation::runStages() {
   countKernels();
   if (absl::Status status = makeProgram(); !status.ok())
     return status;
+  result->work = countWork(*module, *target);
+  endPhase("kernel");
   if (endsAt(Stage::Kernel))
     return absl::OkStatus();
 
@@ -180,13 +194,18 @@ absl::Status Compilation::runStages() {
   result->program.stack = stackScratchOf(*module);
   if (absl::Status status = checkBudget(); !status.ok())
     return status;
+  endPhase("cpu");
   if (endsAt(Stage::Vector))
     return absl::OkStatus();
 
   auto lower = [&](OpPassManager &manager) { cpu::buildLowerToLLVMPipeline(manager, *target); };
   if (absl::Status status = runPasses("lowering", lower, internal); !status.ok())
     return status;
-  return generateCode();
+  endPhase("lowering");
+  if (absl::Status status = generateCode(); !status.ok())
+    return status;
+  endPhase("emit");
+  return absl::OkStatus();
 }
 
 absl::Status Compilation::makeProgram() {
@@ -218,10 +237,12 @@ absl::Status Compilation::generateCode() {
   auto native = NativeModule::translate(*module, *target, programText(result->program));
   if (!native.ok())
     return absl::InternalError(concat(native.status().message(), "\n", diagnostics.takeErrors()));
+  endPhase("translate");
   {
     TimingScope optimizing = scope.nest("optimize");
     (*native)->optimize(options.optimize);
   }
+  endPhase("optimize");
   TimingScope emitting = scope.nest("emit");
   if (options.stage == Stage::LLVM) {
     result->output = (*native)->llvmText();

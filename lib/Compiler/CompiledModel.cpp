@@ -44,6 +44,8 @@ const std::string &CompiledModel::output() const { return state->output; }
 const std::string &CompiledModel::notes() const { return state->notes; }
 const std::string &CompiledModel::summary() const { return state->summary; }
 const Program &CompiledModel::program() const { return state->program; }
+const Work &CompiledModel::work() const { return state->work; }
+const std::vector<PhaseTime> &CompiledModel::phases() const { return state->phases; }
 
 static absl::Status needsObject(Stage stage) {
   return stage == Stage::Object ? absl::OkStatus()

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "Compiler/KernelFacts.h"
+#include "Compiler/Work.h"
 #include "Support/Program.h"
 #include "graphc/Compiler.h"
 
@@ -11,6 +12,8 @@ struct CompiledModel::State {
   Stage stage = Stage::Object;
   std::string output, notes, summary;
   Program program; ///< From Stage::Kernel on.
+  Work work;       ///< The same.
+  std::vector<PhaseTime> phases;
 };
 
 /// Numbers for the summary, gathered on the way.

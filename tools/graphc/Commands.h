@@ -22,5 +22,6 @@ int compileMain(Arguments arguments);
 int importMain(Arguments arguments);
 int runMain(Arguments arguments);
 int evalMain(Arguments arguments);
+int benchMain(Arguments arguments);
 
 } // namespace graphc

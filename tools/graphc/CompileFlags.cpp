@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <unistd.h>
 
 namespace graphc {
@@ -99,6 +100,11 @@ int report(std::string_view command, const absl::Status &status, const std::stri
 }
 
 void printNotes(const CompiledModel &model) { std::fputs(model.notes().c_str(), stderr); }
+
+bool isSharedObject(const std::string &path) {
+  char magic[4] = {};
+  return path != "-" && std::ifstream(path, std::ios::binary).read(magic, 4) && std::string_view(magic, 4) == "\177ELF";
+}
 
 absl::StatusOr<CompiledModel> compileArgument(const std::string &path, const CompileOptions &options) {
   if (path != "-")

@@ -30,6 +30,8 @@ int report(std::string_view command, const absl::Status &status, const std::stri
 /// Prints warnings and remarks of a compilation to standard error.
 void printNotes(const CompiledModel &model);
 
+/// True if the file at `path` is compiled already.
+bool isSharedObject(const std::string &path);
 /// Compiles the model at `path`; "-" is standard input.
 absl::StatusOr<CompiledModel> compileArgument(const std::string &path, const CompileOptions &options);
 

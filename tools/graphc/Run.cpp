@@ -6,8 +6,6 @@
 #include "Support/Message.h"
 
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 
 using namespace graphc;
 
@@ -39,11 +37,6 @@ struct RunCommand {
   absl::Status writeAttentions(const Session &session, const Prompts &prompts) const;
   absl::Status generate(const std::shared_ptr<const Model> &model, const Prompts &prompts) const;
 };
-
-bool isSharedObject(const std::string &path) {
-  char magic[4] = {};
-  return path != "-" && std::ifstream(path, std::ios::binary).read(magic, 4) && std::string_view(magic, 4) == "\177ELF";
-}
 
 } // namespace
 

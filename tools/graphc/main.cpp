@@ -23,6 +23,7 @@ constexpr Command kCommands[] = {
     {"import", "turns a Hugging Face checkpoint into a layer graph (.ir)", importMain},
     {"run", "generates from a prompt, with a model or a compiled one", runMain},
     {"eval", "does the same by the reference interpreter", evalMain},
+    {"bench", "measures rates, and what they are of the machine's limits", benchMain},
 };
 
 std::string help() {

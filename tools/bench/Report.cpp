@@ -1,0 +1,190 @@
+// Both forms are made of the same numbers; the table shows medians only.
+#include "tools/bench/Report.h"
+
+#include "Support/File.h"
+#include "Support/Message.h"
+
+#include <cstdarg>
+#include <cstdio>
+#include <sys/utsname.h>
+#include <set>
+
+namespace graphc::bench {
+
+using nlohmann::ordered_json;
+
+namespace {
+constexpr int64_t kFormat = 1; ///< Of the JSON: changes when a key is renamed or dropped.
+
+__attribute__((format(printf, 1, 2))) std::string format(const char *pattern, ...) {
+  char line[512];
+  va_list arguments;
+  va_start(arguments, pattern);
+  std::vsnprintf(line, sizeof line, pattern, arguments);
+  va_end(arguments);
+  return line;
+}
+
+/// "12.3 ms" or "1.23 s".
+std::string duration(double seconds) {
+  return seconds < 1 ? format("%.1f ms", seconds * 1e3) : format("%.2f s", seconds);
+}
+
+std::string mebibytes(double bytes) { return format("%.0f MiB", bytes / (1 << 20)); }
+
+std::string processorName() {
+  absl::StatusOr<std::string> text = readFile("/proc/cpuinfo");
+  const size_t key = text.ok() ? text->find("model name") : std::string::npos;
+  const size_t colon = key == std::string::npos ? key : text->find(':', key);
+  if (colon == std::string::npos)
+    return "unknown";
+  const size_t end = text->find('\n', colon);
+  return text->substr(colon + 2, end - colon - 2);
+}
+
+std::string kernelRelease() {
+  utsname names;
+  return ::uname(&names) == 0 ? names.release : "unknown";
+}
+
+/// Of the checkpoint's tensors: elements and bytes, ties counted once.
+std::pair<uint64_t, uint64_t> parameterSize(const Program &program) {
+  std::set<std::string_view> seen;
+  uint64_t elements = 0, bytes = 0;
+  for (const Binding &binding : program.bindings) {
+    if (binding.kind != Binding::Kind::Parameter || !seen.insert(binding.source).second)
+      continue;
+    uint64_t size = 1;
+    for (const Dim &dim : binding.dims)
+      size *= uint64_t(dim.offset);
+    elements += size;
+    bytes += size * byteSize(binding.stored);
+  }
+  return {elements, bytes};
+}
+
+double compileSeconds(const CompiledModel &compiled) {
+  double sum = 0;
+  for (const PhaseTime &phase : compiled.phases())
+    sum += phase.seconds;
+  return sum;
+}
+
+std::string_view nameOf(Measurement::Phase phase) { return phase == Measurement::Phase::Prefill ? "prefill" : "decode"; }
+std::string_view boundOf(const Measurement &measurement) { return measurement.isMemoryBound ? "memory" : "compute"; }
+double rate(const Measurement &measurement) { return double(measurement.tokens) / measurement.seconds(); }
+
+ordered_json limitsJson(const Limits &limits) {
+  return {{"read_bytes_per_second", limits.readBandwidth},
+          {"dot_operations_per_second", limits.dotPeak},
+          {"f32_operations_per_second", limits.f32Peak}};
+}
+
+ordered_json measurementJson(const Measurement &measurement) {
+  ordered_json samples = ordered_json::array();
+  for (const Sample &sample : measurement.samples)
+    samples.push_back({{"seconds", sample.seconds}, {"limit_seconds", sample.limitSeconds}, {"ratio", sample.ratio()},
+                       {"limits", limitsJson(sample.limits)}});
+  return {{"phase", std::string(nameOf(measurement.phase))},
+          {"batch", measurement.batch},
+          {"threads", measurement.threads},
+          {"context", measurement.context},
+          {"tokens", measurement.tokens},
+          {"steps", measurement.steps},
+          {"seconds", measurement.seconds()},
+          {"tokens_per_second", rate(measurement)},
+          {"ratio", measurement.ratio()},
+          {"bound", std::string(boundOf(measurement))},
+          {"bytes", measurement.cost.bytes},
+          {"dot_multiply_adds", measurement.cost.multiplyAdds.dot},
+          {"f32_multiply_adds", measurement.cost.multiplyAdds.f32},
+          {"limits", limitsJson(measurement.limits())},
+          {"samples", std::move(samples)}};
+}
+
+/// All of the session's plan that is not a mapped file.
+uint64_t plannedPrivate(const MemoryPlan &plan) { return plan.total() - plan.weightsMapped; }
+} // namespace
+
+ordered_json reportJson(const Subject &subject, const CompiledModel &compiled, const Benchmark &benchmark) {
+  const Program &program = compiled.program();
+  const auto [parameters, weightBytes] = parameterSize(program);
+  ordered_json phases = ordered_json::object();
+  for (const PhaseTime &phase : compiled.phases())
+    phases[phase.phase] = phase.seconds;
+  ordered_json runs = ordered_json::array();
+  for (const Measurement &measurement : benchmark.measurements)
+    runs.push_back(measurementJson(measurement));
+  return {{"format", kFormat},
+          {"graphc", GRAPHC_VERSION},
+          {"model",
+           {{"name", subject.name},
+            {"family", program.model.family},
+            {"layers", program.model.numLayers},
+            {"hidden_size", program.model.hiddenSize},
+            {"vocab_size", program.model.vocabSize},
+            {"parameters", parameters},
+            {"weight_bytes", weightBytes},
+            {"random_weights", subject.hasRandomWeights}}},
+          {"options",
+           {{"policy", subject.policy},
+            {"pin_cache", subject.pins},
+            {"cache_dtype", benchmark.cacheDType},
+            {"target", program.targetName},
+            {"repeat", subject.repeats}}},
+          {"machine", {{"processor", processorName()}, {"cores", availableCores()}, {"kernel", kernelRelease()}}},
+          {"compile", {{"seconds", compileSeconds(compiled)}, {"phases", std::move(phases)}}},
+          {"start",
+           {{"link_seconds", benchmark.linkSeconds},
+            {"open_seconds", benchmark.openSeconds},
+            {"first_token",
+             {{"prompt", benchmark.firstToken.prompt},
+              {"threads", benchmark.firstToken.threads},
+              {"cold_seconds", benchmark.firstToken.coldSeconds},
+              {"warm_seconds", benchmark.firstToken.warmSeconds}}}}},
+          {"runs", std::move(runs)},
+          {"memory",
+           {{"peak_resident_bytes", benchmark.memory.resident},
+            {"private_bytes", benchmark.memory.privateBytes},
+            {"planned_private_bytes", plannedPrivate(benchmark.memory.plan)},
+            {"huge_page_bytes", {{"anonymous", benchmark.memory.hugeAnonymous}, {"files", benchmark.memory.hugeFile}}},
+            {"plan", benchmark.memory.plan.json()}}}};
+}
+
+std::string reportText(const Subject &subject, const CompiledModel &compiled, const Benchmark &benchmark) {
+  const Program &program = compiled.program();
+  const Program::Model &model = program.model;
+  const auto [parameters, weightBytes] = parameterSize(program);
+  std::string text = concat("model     ", subject.name, ": ", model.family, ", ", model.numLayers, " layers, hidden ", model.hiddenSize,
+                            ", vocabulary ", model.vocabSize, ", ", format("%.1f M parameters, ", double(parameters) / 1e6),
+                            mebibytes(double(weightBytes)), subject.hasRandomWeights ? ", random weights\n" : "\n");
+  text += concat("options   policy ", subject.policy.empty() ? "as stored" : join(subject.policy, "; "), ", cache ",
+                 benchmark.cacheDType, ", target ", program.targetName, ", ", subject.repeats, " repeats\n");
+  text += concat("machine   ", processorName(), ", ", availableCores(), " cores, Linux ", kernelRelease(), "\n");
+  text += concat("compile   ", duration(compileSeconds(compiled)), ":");
+  for (const PhaseTime &phase : compiled.phases())
+    text += concat(&phase == &compiled.phases().front() ? " " : ", ", phase.phase, " ", duration(phase.seconds));
+  const FirstToken &first = benchmark.firstToken;
+  text += concat("\nstart     link ", duration(benchmark.linkSeconds), ", open weights ", duration(benchmark.openSeconds),
+                 ", first token of ", first.prompt, ": cold ", duration(first.coldSeconds), ", warm ", duration(first.warmSeconds),
+                 " (", first.threads, " threads)\n\n");
+  text += "                                                           limits measured beside the runs\n"
+          "phase    threads  batch  context  tokens      tok/s  ratio  bound    read GB/s  dot GFLOP/s  f32 GFLOP/s\n";
+  for (const Measurement &m : benchmark.measurements) {
+    const Limits limits = m.limits();
+    text += format("%-7s  %7lld  %5lld  %7lld  %6lld  %9.1f  %5.2f  %-7s  %9.1f  %11.1f  %11.1f\n", nameOf(m.phase).data(),
+                   static_cast<long long>(m.threads), static_cast<long long>(m.batch), static_cast<long long>(m.context),
+                   static_cast<long long>(m.phase == Measurement::Phase::Prefill ? m.tokens / m.batch : m.steps * int64_t(m.samples.size()) / subject.repeats),
+                   rate(m), m.ratio(), boundOf(m).data(), limits.readBandwidth * 1e-9, limits.dotPeak * 1e-9, limits.f32Peak * 1e-9);
+  }
+  const MemoryUse &memory = benchmark.memory;
+  text += concat("\nmemory    private ", mebibytes(double(memory.privateBytes)), ", planned ", mebibytes(double(plannedPrivate(memory.plan))),
+                 " (cache ", mebibytes(double(memory.plan.cache)), ", workspace ", mebibytes(double(memory.plan.workspace)),
+                 "); weights in place ", mebibytes(double(memory.plan.weightsMapped)), "; peak resident ",
+                 mebibytes(double(memory.resident)), ", calibration included\n");
+  text += concat("pages     huge: ", mebibytes(double(memory.hugeAnonymous)), " of anonymous memory, ", mebibytes(double(memory.hugeFile)),
+                 " of mapped files\n");
+  return text;
+}
+
+} // namespace graphc::bench
