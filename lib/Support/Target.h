@@ -20,6 +20,7 @@ struct Target {
   bool bf16Dot;                                ///< vdpbf16ps: pairs of bf16 into f32.
   bool f16Convert;                             ///< f16 <-> f32 in registers.
   bool fma;
+  bool hasFloor() const { return vectorBits >= 256; } ///< Rounds down in registers (SSE4.1; x86-64 has it not).
   unsigned lanes() const { return vectorBits / 32; } ///< f32 elements of a vector.
 };
 

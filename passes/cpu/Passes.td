@@ -73,8 +73,10 @@ def ExpandFunctions : Pass<"cpu-expand-functions", "::mlir::ModuleOp"> {
   let summary = "computes exp, tanh and erf by polynomials";
   let description = [{
     No function of the C library is called from a kernel: it would be slow, and
-    its result would differ from host to host.
+    its result would differ from host to host. So fused multiply-adds and floor
+    are expanded too where the target has no instruction for them.
   }];
+  let options = [TargetOption<>];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
 }
 

@@ -48,7 +48,7 @@ void buildCpuPipeline(OpPassManager &manager, const CpuPipelineOptions &options)
 void buildEmissionPipeline(OpPassManager &manager, const CpuPipelineOptions &options) {
   manager.addPass(createChooseTiles({options.target}));
   manager.addPass(createEmitKernels({options.target}));
-  manager.addPass(createExpandFunctions());
+  manager.addPass(createExpandFunctions({options.target}));
   manager.addPass(createExpandConversions({options.target}));
   manager.addPass(createCanonicalizerPass());
   manager.addPass(createCSEPass());

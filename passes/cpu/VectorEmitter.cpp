@@ -99,16 +99,26 @@ Value VectorEmitter::fma(Value x, Value y, Value z) {
 }
 
 Value VectorEmitter::floor(Value x) {
-  if (target.vectorBits >= 256)
-    return math::FloorOp::create(b, loc, x);
-  // No rounding instruction: truncate, and step down where that went up.
-  auto integers = VectorType::get({lanes()}, b.getI32Type());
+  return target.hasFloor() ? Value(math::FloorOp::create(b, loc, x)) : floorByTruncation(b, loc, x);
+}
+
+Value graphc::kernel::floorByTruncation(OpBuilder &b, Location loc, Value x) {
+  auto vector = dyn_cast<VectorType>(x.getType());
+  Type integers = vector ? Type(vector.clone(b.getI32Type())) : b.getI32Type();
+  auto constant = [&](float value) -> Value {
+    TypedAttr attribute = b.getF32FloatAttr(value);
+    if (vector)
+      attribute = DenseElementsAttr::get(vector, Attribute(attribute));
+    return arith::ConstantOp::create(b, loc, attribute);
+  };
+  // Step down where truncation went up.
   Value whole = arith::SIToFPOp::create(b, loc, x.getType(), arith::FPToSIOp::create(b, loc, integers, x));
   Value above = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, whole, x);
-  Value down = select(above, subf(whole, splat(1)), whole);
+  Value lower = arith::SubFOp::create(b, loc, whole, constant(1));
+  Value down = arith::SelectOp::create(b, loc, above, lower, whole);
   // From 2^23 on every value is whole, and the conversion may overflow.
-  Value big = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGE, math::AbsFOp::create(b, loc, x), splat(0x1p23f));
-  return select(big, x, down);
+  Value small = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, math::AbsFOp::create(b, loc, x), constant(0x1p23f));
+  return arith::SelectOp::create(b, loc, small, down, x);
 }
 
 Value VectorEmitter::widen(Value x) {

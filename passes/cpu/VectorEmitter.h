@@ -10,6 +10,10 @@
 
 namespace graphc::kernel {
 
+/// floor(x) of f32, scalar or vector, for targets that round to integers only by
+/// truncation.
+mlir::Value floorByTruncation(mlir::OpBuilder &b, mlir::Location loc, mlir::Value x);
+
 class VectorEmitter {
 public:
   /// Emits before `op`, inside a function whose first arguments are the thread

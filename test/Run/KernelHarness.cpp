@@ -10,6 +10,8 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
@@ -107,15 +109,20 @@ struct CompiledKernels::State {
   std::unique_ptr<llvm::orc::LLJIT> jit;
 };
 
-static absl::StatusOr<std::string> compile(const std::string &text, const Target &target) {
+static absl::StatusOr<std::string> compile(const std::string &text, const Target &target,
+                                           const std::function<void(mlir::ModuleOp)> &emit) {
   mlir::DialectRegistry registry;
   registry.insert<kernel::KernelDialect, mlir::arith::ArithDialect, mlir::func::FuncDialect, mlir::LLVM::LLVMDialect,
-                  mlir::math::MathDialect, mlir::memref::MemRefDialect>();
+                  mlir::math::MathDialect, mlir::memref::MemRefDialect, mlir::scf::SCFDialect, mlir::vector::VectorDialect>();
   registerTranslations(registry);
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
   mlir::OwningOpRef<mlir::ModuleOp> module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
   if (!module)
     return absl::InvalidArgumentError("kernels do not parse:\n" + text);
+  if (emit) {
+    context.loadAllAvailableDialects(); // as passes do for what they create
+    emit(*module);
+  }
   mlir::PassManager manager(&context);
   const std::string name(target.name);
   cpu::buildEmissionPipeline(manager, {name});
@@ -129,8 +136,9 @@ static absl::StatusOr<std::string> compile(const std::string &text, const Target
   return (*native)->object();
 }
 
-CompiledKernels::CompiledKernels(const std::string &text, const Target &target) {
-  absl::StatusOr<std::string> object = compile(text, target);
+CompiledKernels::CompiledKernels(const std::string &text, const Target &target,
+                                 const std::function<void(mlir::ModuleOp)> &emit) {
+  absl::StatusOr<std::string> object = compile(text, target, emit);
   if (!object.ok()) {
     ADD_FAILURE() << object.status().ToString();
     return;

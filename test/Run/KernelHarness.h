@@ -5,10 +5,19 @@
 #include "Support/DType.h"
 #include "Support/Target.h"
 
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
+
+namespace mlir {
+class ModuleOp;
+class Value;
+} // namespace mlir
+namespace graphc::kernel {
+class VectorEmitter;
+} // namespace graphc::kernel
 
 namespace graphc::test {
 
@@ -35,6 +44,8 @@ public:
 
   DType dtype = DType::F32;
   int64_t rows = 0, columns = 0, stride = 0;
+  /// The first element's bytes.
+  char *begin() const { return data; }
   /// The first `rows` rows of the memref, as code expects it.
   std::vector<int64_t> descriptor(int64_t rows) const;
 
@@ -50,8 +61,9 @@ public:
   /// `text`: functions with the attribute llvm.emit_c_interface, each with one
   /// kernel. Runs the emitters and lowers for `target`; reports a test failure
   /// and leaves the object empty if anything is wrong, also if the code calls a
-  /// function of the C library.
-  CompiledKernels(const std::string &text, const Target &target);
+  /// function of the C library. `emit`, if there is one, may emit kernels itself
+  /// before the emitters run.
+  CompiledKernels(const std::string &text, const Target &target, const std::function<void(mlir::ModuleOp)> &emit = nullptr);
   ~CompiledKernels();
 
   explicit operator bool() const { return state != nullptr; }
