@@ -3,20 +3,15 @@
 // until no known pair is left.
 #pragma once
 
+#include "Runtime/TokenModel.h"
+
 #include <absl/container/flat_hash_map.h>
-#include <absl/status/statusor.h>
 #include <array>
-#include <cstdint>
-#include <nlohmann/json_fwd.hpp>
-#include <optional>
-#include <string>
-#include <string_view>
 #include <unordered_map>
-#include <vector>
 
 namespace graphc {
 
-class BpeModel {
+class BpeModel : public TokenModel {
 public:
   BpeModel() = default;
   BpeModel(BpeModel &&) = default; ///< The maps hold views into `texts`.
@@ -33,13 +28,11 @@ public:
   /// O(n log n). A character that is not in the vocabulary becomes its bytes
   /// (byte_fallback), else the unknown token, else nothing, as in Hugging Face
   /// tokenizers.
-  void encode(std::string_view word, std::vector<int32_t> &ids) const;
+  void encode(std::string_view word, std::vector<int32_t> &ids) const override;
 
-  std::optional<int32_t> tokenToId(std::string_view token) const;
-  /// The token's text, or nullptr if no token has this id.
-  const std::string *idToToken(int32_t id) const;
-  /// One more than the greatest id.
-  int32_t idCount() const { return int32_t(texts.size()); }
+  std::optional<int32_t> tokenToId(std::string_view token) const override;
+  const std::string *idToToken(int32_t id) const override;
+  int32_t idCount() const override { return int32_t(texts.size()); }
 
 private:
   struct Merge {

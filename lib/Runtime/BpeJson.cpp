@@ -135,7 +135,7 @@ absl::StatusOr<BpeModel> BpeModel::parse(const json &json, const std::string &wh
   if (!type.ok())
     return type.status();
   if (type->value_or("BPE") != "BPE") // files of 2020 have no type
-    return unknownType(**type, "'BPE'", where);
+    return unknownType(**type, "'BPE' or 'Unigram'", where);
   absl::Status status =
       checkKeys(json,
                 {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",

@@ -1,5 +1,6 @@
 // The `normalizer` of tokenizer.json: text to text, before it is cut into
-// pieces. Known: NFC, NFD, NFKC, NFKD, Prepend, Replace (a literal), Sequence.
+// pieces. Known: NFC, NFD, NFKC, NFKD, Prepend, Replace (a literal, or runs of
+// blanks), Strip, Precompiled, Sequence.
 #pragma once
 
 #include <absl/status/statusor.h>

@@ -136,6 +136,21 @@ private:
   bool invert;
 };
 
+/// Cuts at white space and drops it.
+class WhitespaceSplit : public PieceWise {
+protected:
+  absl::Status split(TextPiece piece, std::vector<TextPiece> &out) const override {
+    std::vector<Regex::Match> blanks;
+    for (size_t at = 0, length; at < piece.text.size(); at += length) {
+      length = utf8Length(piece.text[at]);
+      if (isWhiteSpace(codePointAt(piece.text, at)))
+        blanks.push_back({at, at + length});
+    }
+    cut(piece, arrange(cover(blanks, piece.text.size(), /*invert=*/false), Behavior::Removed), out);
+    return absl::OkStatus();
+  }
+};
+
 /// Words by `words` if given; then every byte becomes its character.
 class ByteLevel : public PieceWise {
 public:
@@ -331,7 +346,12 @@ PreTokenizerOr read(const json &json, const std::string &where, bool &seenByteLe
   }
   if (*type == "Digits")
     return parseDigits(json, where);
-  return unknownType(*type, "'ByteLevel', 'Split', 'Metaspace', 'Digits' or 'Sequence'", where);
+  if (*type == "WhitespaceSplit") {
+    if (absl::Status status = checkKeys(json, {"type"}, where); !status.ok())
+      return status;
+    return std::make_unique<WhitespaceSplit>();
+  }
+  return unknownType(*type, "'ByteLevel', 'Split', 'WhitespaceSplit', 'Metaspace', 'Digits' or 'Sequence'", where);
 }
 
 } // namespace

@@ -1,5 +1,6 @@
-// The `pre_tokenizer` of tokenizer.json: cuts text into the words that BPE
-// merges within. Known: ByteLevel, Split, Metaspace, Digits, Sequence.
+// The `pre_tokenizer` of tokenizer.json: cuts text into the words that the model
+// works within. Known: ByteLevel, Split, WhitespaceSplit, Metaspace, Digits,
+// Sequence.
 #pragma once
 
 #include <absl/status/status.h>

@@ -49,7 +49,7 @@ absl::StatusOr<std::vector<int32_t>> Tokenizer::encode(std::string_view text,
     if (piece.token >= 0)
       ids.push_back(piece.token);
     else
-      parts->model.encode(piece.text, ids);
+      parts->model->encode(piece.text, ids);
   }
   if (addSpecialTokens)
     ids.insert(ids.end(), parts->suffix.begin(), parts->suffix.end());
@@ -69,24 +69,24 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skipSpecialToke
 const std::string *Tokenizer::textForDecoder(int32_t id, bool skipSpecialTokens) const {
   if (const AddedToken *added = parts->added.byId(id))
     return added->special && skipSpecialTokens ? nullptr : &added->decoded;
-  return parts->model.idToToken(id);
+  return parts->model->idToToken(id);
 }
 
 int32_t Tokenizer::vocabSize() const {
   const auto &added = parts->added.all();
-  return std::max(parts->model.idCount(), added.empty() ? 0 : added.rbegin()->first + 1);
+  return std::max(parts->model->idCount(), added.empty() ? 0 : added.rbegin()->first + 1);
 }
 
 std::optional<int32_t> Tokenizer::tokenToId(std::string_view token) const {
   if (const AddedToken *added = parts->added.byContent(token))
     return added->id;
-  return parts->model.tokenToId(token);
+  return parts->model->tokenToId(token);
 }
 
 std::optional<std::string> Tokenizer::idToToken(int32_t id) const {
   if (const AddedToken *added = parts->added.byId(id))
     return added->content;
-  const std::string *token = parts->model.idToToken(id);
+  const std::string *token = parts->model->idToToken(id);
   return token ? std::optional(*token) : std::nullopt;
 }
 

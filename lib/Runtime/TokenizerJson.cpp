@@ -1,6 +1,8 @@
 // The top level of tokenizer.json, and its post-processor.
+#include "Runtime/Bpe.h"
 #include "Runtime/ComponentJson.h"
 #include "Runtime/TokenizerParts.h"
+#include "Runtime/Unigram.h"
 #include "Support/Message.h"
 
 namespace graphc {
@@ -20,7 +22,7 @@ const json &member(const json &object, std::string_view key) {
 
 /// The ids that the special token `id` of a template stands for.
 absl::StatusOr<std::vector<int32_t>> templateIds(const json &specials, const std::string &id,
-                                                 const BpeModel &model, const AddedTokens &added,
+                                                 const TokenModel &model, const AddedTokens &added,
                                                  const std::string &where) {
   absl::StatusOr<const json *> special = getObject(specials, id, where);
   if (!special.ok())
@@ -78,7 +80,7 @@ absl::Status Tokenizer::Parts::parseTemplate(const json &json, const std::string
     absl::StatusOr<std::string> id = getString(**special, "id", inside);
     if (!id.ok())
       return id.status();
-    auto ids = templateIds(**specials, *id, model, added, concat(where, ".special_tokens"));
+    auto ids = templateIds(**specials, *id, *model, added, concat(where, ".special_tokens"));
     if (!ids.ok())
       return ids.status();
     std::vector<int32_t> &side = seenText ? suffix : prefix;
@@ -116,13 +118,13 @@ absl::Status Tokenizer::Parts::parsePostProcessor(const json &json, const std::s
 
 /// A token has one id wherever it is listed, and an id one token.
 absl::Status Tokenizer::Parts::checkIds(const std::string &where) const {
-  const int64_t limit = int64_t(model.idCount()) + int64_t(added.all().size()) + kMaxHoles;
+  const int64_t limit = int64_t(model->idCount()) + int64_t(added.all().size()) + kMaxHoles;
   for (const auto &[id, token] : added.all()) {
-    const std::optional<int32_t> inModel = model.tokenToId(token.content);
+    const std::optional<int32_t> inModel = model->tokenToId(token.content);
     if (inModel && *inModel != id)
       return invalidArgument(where, ": id of '", token.content, "' must be ", *inModel,
                              " as in the vocabulary, got ", id);
-    const std::string *sameId = model.idToToken(id);
+    const std::string *sameId = model->idToToken(id);
     if (sameId && *sameId != token.content)
       return invalidArgument(where, ": id of '", token.content, "' must be free, got ", id,
                              ", which is '", *sameId, "' in the vocabulary");
@@ -131,6 +133,16 @@ absl::Status Tokenizer::Parts::checkIds(const std::string &where) const {
                              id);
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<TokenModel>> parseTokenModel(const json &json, const std::string &where) {
+  const auto owned = [](auto model) -> absl::StatusOr<std::unique_ptr<TokenModel>> {
+    if (!model.ok())
+      return model.status();
+    return std::make_unique<std::decay_t<decltype(*model)>>(*std::move(model));
+  };
+  absl::StatusOr<std::optional<std::string>> type = getOptionalString(json, "type", where);
+  return type.ok() && *type == "Unigram" ? owned(UnigramModel::parse(json, where)) : owned(BpeModel::parse(json, where));
 }
 
 absl::StatusOr<std::unique_ptr<const Tokenizer::Parts>>
@@ -152,7 +164,7 @@ Tokenizer::Parts::parse(std::string_view text, std::string_view nameForErrors) {
     return status;
 
   auto parts = std::make_unique<Parts>();
-  absl::StatusOr<BpeModel> model = BpeModel::parse(member(*root, "model"), where + ": model");
+  auto model = parseTokenModel(member(*root, "model"), where + ": model");
   if (!model.ok())
     return model.status();
   parts->model = *std::move(model);

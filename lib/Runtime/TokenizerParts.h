@@ -2,8 +2,8 @@
 #pragma once
 
 #include "Runtime/AddedTokens.h"
-#include "Runtime/Bpe.h"
 #include "Runtime/TokenDecoder.h"
+#include "Runtime/TokenModel.h"
 #include "Runtime/Tokenizer.h"
 
 namespace graphc {
@@ -11,7 +11,7 @@ namespace graphc {
 struct Tokenizer::Parts {
   std::unique_ptr<Normalizer> normalizer;     ///< Never null.
   std::unique_ptr<PreTokenizer> preTokenizer; ///< Never null.
-  BpeModel model;
+  std::unique_ptr<TokenModel> model;          ///< Never null.
   AddedTokens added;
   TokenDecoder decoder;                ///< In its initial state.
   std::vector<int32_t> prefix, suffix; ///< What the post-processor puts around.

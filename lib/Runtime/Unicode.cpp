@@ -138,6 +138,19 @@ void appendUtf8(std::string &out, char32_t c) {
   }
 }
 
+size_t graphemeLength(std::string_view text, size_t position) {
+  size_t at = position + utf8Length(text[position]);
+  utf8proc_int32_t state = 0;
+  for (auto before = utf8proc_int32_t(codePointAt(text, position)); at < text.size();) {
+    const auto next = utf8proc_int32_t(codePointAt(text, at));
+    if (utf8proc_grapheme_break_stateful(before, next, &state))
+      break;
+    at += utf8Length(text[at]);
+    before = next;
+  }
+  return at - position;
+}
+
 bool isWhiteSpace(char32_t c) {
   return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
          (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||

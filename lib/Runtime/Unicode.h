@@ -46,6 +46,10 @@ char32_t codePointAt(std::string_view text, size_t position);
 /// Appends `codePoint`, which is at most U+10FFFF and no surrogate.
 void appendUtf8(std::string &out, char32_t codePoint);
 
+/// The bytes of the extended grapheme cluster (UAX #29) that starts at `position`
+/// of valid UTF-8 (position < size).
+size_t graphemeLength(std::string_view text, size_t position);
+
 /// Unicode's White_Space property.
 bool isWhiteSpace(char32_t codePoint);
 

@@ -213,7 +213,75 @@ def cuts():
     return t
 
 
-KINDS = [gpt2, prefixed, llama3, qwen, llama2, mistral, metaspace, cuts]
+def charsmap(table):
+    """SentencePiece's precompiled map of `table`, strings to strings: a double array and the replacements."""
+    blob, places = b"", {}
+    for value in dict.fromkeys(table.values()):
+        places[value] = len(blob)
+        blob += value.encode() + b"\0"
+    units, taken = {0: 0}, {0}
+
+    def build(node, entries):
+        """entries: (rest of the key, place); sets the node's offset and its children."""
+        children = {}
+        for rest, place in entries:
+            children.setdefault(rest[0] if rest else 0, []).append((rest[1:], place))
+        offset = next(o for o in range(1, 1 << 21) if all(node ^ o ^ label not in taken for label in children))
+        taken.update(node ^ offset ^ label for label in children)
+        units[node] |= offset << 10 | (1 << 8 if 0 in children else 0)
+        for label, rest in children.items():
+            child = node ^ offset ^ label
+            if label == 0:
+                units[child] = 1 << 31 | rest[0][1]
+            else:
+                units[child] = label
+                build(child, rest)
+
+    build(0, [(key.encode(), places[value]) for key, value in table.items()])
+    trie = b"".join(units.get(i, 0).to_bytes(4, "little") for i in range(max(units) + 256 & ~255))
+    return len(trie).to_bytes(4, "little") + trie + blob
+
+
+# A few of NFKC's mappings and SentencePiece's own: single characters, clusters, removals.
+MAP = charsmap({"\ufb01": "fi", "\u00a0": " ", "\u3000": " ", "\u2003": " ", "\t": " ", "\n": " ", "\r": " ", "\x01": "",
+                "\x7f": "", "\u200b": "", "\ufeff": "", "½": "1⁄2", "²": "2", "Ⅷ": "VIII", "e\u0301": "é", "A\u030a": "Å",
+                "\u212b": "Å", "\u1100\u1161": "가", "\u2126": "Ω", "、": ",", "。": ".", "：": ":", "！": "!"})
+
+
+def unigram(vocabulary):
+    t = Tokenizer(models.Unigram())
+    t.normalizer = normalizers.Precompiled(MAP)
+    t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    t.decoder = decoders.Metaspace(prepend_scheme="always")
+    t.train_from_iterator(TEXT, trainers.UnigramTrainer(vocab_size=vocabulary, show_progress=False, unk_token="<unk>",
+                                                        special_tokens=["<pad>", "</s>", "<unk>"]))
+    return json.loads(t.to_str())
+
+
+def t5():
+    """As the files of T5: white space dropped, </s> behind, sentinels as added tokens."""
+    whole = unigram(420)
+    t = Tokenizer.from_str(json.dumps(whole))
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(),
+                                               pre_tokenizers.Metaspace(prepend_scheme="always")])
+    t.add_special_tokens([AddedToken(f"<extra_id_{i}>", special=True, normalized=False) for i in range(3)])
+    t.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
+    return t
+
+
+def unigram_bytes():
+    """As transformers converts SentencePiece: runs of blanks, stripped ends, and bytes to fall back to."""
+    whole = unigram(360)
+    whole["model"]["byte_fallback"] = True
+    whole["model"]["vocab"] += [[f"<0x{b:02X}>", -20.0] for b in range(256)]
+    t = Tokenizer.from_str(json.dumps(whole))
+    t.normalizer = normalizers.Sequence([normalizers.Precompiled(MAP), normalizers.Strip(left=False, right=True),
+                                         normalizers.Replace(Regex(" {2,}"), "▁")])
+    t.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="always")])
+    return t
+
+
+KINDS = [gpt2, prefixed, llama3, qwen, llama2, mistral, metaspace, cuts, t5, unigram_bytes]
 
 
 def golden(t, rng):
