@@ -85,6 +85,18 @@ struct PhaseTime {
   double seconds = 0;
 };
 
+/// What a certificate is about, and whether the code is run for it.
+struct CertificateOptions {
+  SessionOptions session; ///< What bytes are given for, and what is run.
+  std::string weights;    ///< The folder with the weights; empty: the code is not run.
+};
+
+/// What was proved, checked and tested of the contract of the cache (docs/Contract.md).
+struct Certificate {
+  std::string text; ///< For people; ends with a newline.
+  std::string json; ///< The same, with the keys that docs/Contract.md gives.
+};
+
 /// The outcome of a compilation. Copies share it.
 class CompiledModel {
 public:
@@ -117,6 +129,13 @@ public:
   /// The bytes of that shared object, and the text of its header.
   absl::StatusOr<std::string> sharedObject(const std::string &name) const;
   std::string header(const std::string &name) const;
+
+  /// The certificate of the cache's contract. All levels but the run have been
+  /// checked when the model was compiled: a violation was an error of compile().
+  /// With weights, a session is run under guard: Aborted if it breaks the contract
+  /// or needs more memory than planned. After Stage::Object only, and not for seed
+  /// mode: InvalidArgument.
+  absl::StatusOr<Certificate> certificate(const CertificateOptions &options) const;
 
 private:
   friend class Compilation;

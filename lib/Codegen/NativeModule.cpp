@@ -22,6 +22,8 @@
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 
+#include <algorithm>
+
 namespace graphc {
 
 struct NativeModule::State {
@@ -124,6 +126,10 @@ void NativeModule::optimize(unsigned level) {
   manager.run(*state->module, modules);
 }
 
+absl::Status NativeModule::checkCache(const Program &program, CodeState codeState, Facts *facts) const {
+  return checkCacheAccess(*state->module, program, codeState, facts);
+}
+
 std::string NativeModule::llvmText() const {
   std::string text;
   llvm::raw_string_ostream stream(text);
@@ -150,15 +156,16 @@ std::string NativeModule::assembly() {
 
 absl::StatusOr<std::string> NativeModule::object() {
   std::string bytes = emit(*state->module, *state->machine, llvm::CodeGenFileType::ObjectFile);
-  if (absl::Status status = checkUndefinedSymbols(bytes); !status.ok())
-    return status;
+  if (auto symbols = checkUndefinedSymbols(bytes); !symbols.ok())
+    return symbols.status();
   return bytes;
 }
 
-absl::Status checkUndefinedSymbols(const std::string &object) {
+absl::StatusOr<std::vector<std::string>> checkUndefinedSymbols(const std::string &object) {
   auto file = llvm::object::ObjectFile::createObjectFile(llvm::MemoryBufferRef(object, "object"));
   if (!file)
     return absl::InternalError(concat("object cannot be read: ", llvm::toString(file.takeError())));
+  std::vector<std::string> names;
   for (const llvm::object::SymbolRef &symbol : (*file)->symbols()) {
     llvm::Expected<uint32_t> flags = symbol.getFlags();
     llvm::Expected<llvm::StringRef> name = symbol.getName();
@@ -167,10 +174,11 @@ absl::Status checkUndefinedSymbols(const std::string &object) {
     if (!(*flags & llvm::object::SymbolRef::SF_Undefined) || name->empty() || *name == "_GLOBAL_OFFSET_TABLE_")
       continue;
     if (!isRuntimeSymbol(std::string_view(*name)))
-      return absl::InternalError(concat("generated code calls '", std::string_view(*name),
-                                        "', expected OpenMP entries only"));
+      return brokenContract("object: generated code calls '", *name, "', expected OpenMP entries only");
+    names.push_back(name->str());
   }
-  return absl::OkStatus();
+  std::ranges::sort(names);
+  return names;
 }
 
 } // namespace graphc

@@ -2,12 +2,14 @@
 // for one target of the table. Nothing is detected; the target says it all.
 #pragma once
 
+#include "Codegen/CacheCheck.h"
 #include "Support/Target.h"
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace mlir {
 class DialectRegistry;
@@ -32,11 +34,13 @@ public:
 
   /// Runs LLVM's pipeline of `level`, 0 to 3.
   void optimize(unsigned level);
+  /// checkCacheAccess (Codegen/CacheCheck.h) on the module as it is now.
+  absl::Status checkCache(const Program &program, CodeState state, Facts *facts) const;
 
   std::string llvmText() const;
   /// Assembly text in AT&T syntax. Changes the module; call it last.
   std::string assembly();
-  /// An ELF relocatable, position independent. Internal, with the name, if it
+  /// An ELF relocatable, position independent. Aborted, with the name, if it
   /// calls anything outside runtimeSymbols(). Changes the module; call it last.
   absl::StatusOr<std::string> object();
 
@@ -46,8 +50,8 @@ private:
   std::unique_ptr<State> state;
 };
 
-/// Internal, with the name, if `object` has an undefined symbol outside
-/// runtimeSymbols().
-absl::Status checkUndefinedSymbols(const std::string &object);
+/// The undefined symbols of `object`, sorted. Aborted, with the name, if one is
+/// outside runtimeSymbols(): what is called there could reach the cache.
+absl::StatusOr<std::vector<std::string>> checkUndefinedSymbols(const std::string &object);
 
 } // namespace graphc

@@ -168,6 +168,7 @@ absl::Status Compilation::runStages() {
   layers.seed = options.cacheMode == "seed";
   layers.outputs = options.outputs;
   layers.semantics = options.policySemantics;
+  layers.cacheFacts = &result->checked.layer;
   layers.report = options.inspect.statistics; // MLIR's own statistics are compiled out of release builds
   auto buildLayers = [&](OpPassManager &manager) { layer::buildLayerPipeline(manager, layers); };
   if (absl::Status status = runPasses("layer", buildLayers, ofModel); !status.ok())
@@ -177,7 +178,7 @@ absl::Status Compilation::runStages() {
   if (endsAt(Stage::Layer))
     return absl::OkStatus();
 
-  auto buildKernels = [&](OpPassManager &manager) { kernel::buildKernelPipeline(manager, options.trace); };
+  auto buildKernels = [&](OpPassManager &manager) { kernel::buildKernelPipeline(manager, options.trace, &result->checked.kernel); };
   if (absl::Status status = runPasses("kernel", buildKernels, ofModel); !status.ok())
     return status;
   countKernels();
@@ -188,7 +189,7 @@ absl::Status Compilation::runStages() {
   if (endsAt(Stage::Kernel))
     return absl::OkStatus();
 
-  auto emit = [&](OpPassManager &manager) { cpu::buildCpuPipeline(manager, {std::string(target->name)}); };
+  auto emit = [&](OpPassManager &manager) { cpu::buildCpuPipeline(manager, {std::string(target->name), &result->checked.vector}); };
   if (absl::Status status = runPasses("cpu", emit, internal); !status.ok())
     return status;
   result->program.stack = stackScratchOf(*module);
@@ -237,11 +238,19 @@ absl::Status Compilation::generateCode() {
   auto native = NativeModule::translate(*module, *target, programText(result->program));
   if (!native.ok())
     return absl::InternalError(concat(native.status().message(), "\n", diagnostics.takeErrors()));
+  auto checkCache = [&](CodeState state, Facts &facts) {
+    TimingScope checking = scope.nest("check the cache");
+    return (*native)->checkCache(result->program, state, &facts);
+  };
+  if (absl::Status status = checkCache(CodeState::Translated, result->checked.translated); !status.ok())
+    return status;
   endPhase("translate");
   {
     TimingScope optimizing = scope.nest("optimize");
     (*native)->optimize(options.optimize);
   }
+  if (absl::Status status = checkCache(CodeState::Optimized, result->checked.optimized); !status.ok())
+    return status;
   endPhase("optimize");
   TimingScope emitting = scope.nest("emit");
   if (options.stage == Stage::LLVM) {
@@ -256,6 +265,7 @@ absl::Status Compilation::generateCode() {
   if (!object.ok())
     return object.status();
   result->output = *std::move(object);
+  result->checked.symbols = *checkUndefinedSymbols(result->output);
   return absl::OkStatus();
 }
 

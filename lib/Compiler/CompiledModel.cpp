@@ -1,6 +1,8 @@
 // What can be done with a compilation's outcome.
 #include "Codegen/Jit.h"
 #include "Codegen/SharedObject.h"
+#include "Compiler/Certificate.h"
+#include "Compiler/GuardedRun.h"
 #include "Compiler/State.h"
 #include "Runtime/Code.h"
 #include "Support/File.h"
@@ -50,6 +52,27 @@ const std::vector<PhaseTime> &CompiledModel::phases() const { return state->phas
 static absl::Status needsObject(Stage stage) {
   return stage == Stage::Object ? absl::OkStatus()
                                 : absl::FailedPreconditionError("model must be compiled up to Stage::Object");
+}
+
+absl::StatusOr<Certificate> CompiledModel::certificate(const CertificateOptions &options) const {
+  if (absl::Status status = needsObject(state->stage); !status.ok())
+    return status;
+  if (state->program.isSeedMode())
+    return invalidArgument("cache mode must be pinned for a certificate, got seed: there the policy casts the cache");
+  absl::StatusOr<MemoryPlan> plan = planMemory(state->program, planRequest(options.session));
+  if (!plan.ok())
+    return plan.status();
+  std::optional<Facts> run;
+  if (!options.weights.empty()) {
+    absl::StatusOr<std::shared_ptr<const Executable>> linked = executable();
+    if (!linked.ok())
+      return linked.status();
+    absl::StatusOr<Facts> facts = runGuarded(*linked, options.weights, options.session);
+    if (!facts.ok())
+      return facts.status();
+    run = *std::move(facts);
+  }
+  return makeCertificate(state->program, state->checked, *plan, run ? &*run : nullptr);
 }
 
 absl::StatusOr<std::shared_ptr<const Executable>> CompiledModel::executable() const {

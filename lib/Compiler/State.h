@@ -3,10 +3,17 @@
 
 #include "Compiler/KernelFacts.h"
 #include "Compiler/Work.h"
+#include "Support/Contract.h"
 #include "Support/Program.h"
 #include "graphc/Compiler.h"
 
 namespace graphc {
+
+/// What the checkers of the cache's contract counted, level by level.
+struct CheckedLevels {
+  Facts layer, kernel, vector, translated, optimized;
+  std::vector<std::string> symbols; ///< That the object leaves undefined.
+};
 
 struct CompiledModel::State {
   Stage stage = Stage::Object;
@@ -14,6 +21,7 @@ struct CompiledModel::State {
   Program program; ///< From Stage::Kernel on.
   Work work;       ///< The same.
   std::vector<PhaseTime> phases;
+  CheckedLevels checked; ///< Of the stages that were reached.
 };
 
 /// Numbers for the summary, gathered on the way.
@@ -26,6 +34,10 @@ struct Counts {
 
 /// Policy, cache, kernels, casts and weights in a few lines.
 std::string summarize(const Program &program, const Counts &counts);
+
+/// Bytes that a token of a sequence takes in all caches, scales included. Rings are counted as if
+/// they were full slots, which they are until the window is reached.
+uint64_t cacheBytesPerToken(const Program &program);
 
 /// The C header of a shared object called `name` ("model.so").
 std::string headerText(const Program &program, const std::string &name);

@@ -38,9 +38,7 @@ static std::string cacheTypes(const Program &program) {
   return join(types, "/");
 }
 
-/// Bytes that a token of a sequence takes in all caches, scales included. Rings are counted as if
-/// they were full slots, which they are until the window is reached.
-static uint64_t cacheBytesPerToken(const Program &program) {
+uint64_t cacheBytesPerToken(const Program &program) {
   uint64_t bytes = 0;
   for (const Binding &binding : program.bindings)
     if (binding.kind == Kind::Cache)

@@ -6,9 +6,11 @@
 namespace graphc {
 
 void reportCounters(mlir::Operation *op, llvm::StringRef pass, bool wanted,
-                    std::initializer_list<Counter *> counters) {
+                    std::initializer_list<Counter *> counters, Facts *facts) {
   std::string text;
   for (Counter *counter : counters) {
+    if (facts)
+      facts->push_back({counter->name.str(), counter->value});
     if (counter->value)
       text += (text.empty() ? " " : ", ") + std::to_string(counter->value) + " " + counter->name.str();
     counter->value = 0;

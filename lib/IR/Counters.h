@@ -2,6 +2,8 @@
 // libraries, which is what distributions ship, so passes report by diagnostics.
 #pragma once
 
+#include "Support/Contract.h"
+
 #include "mlir/IR/Operation.h"
 
 #include <initializer_list>
@@ -21,8 +23,9 @@ struct Counter {
 };
 
 /// Sets the counters back to zero; if `wanted`, first says those that are not
-/// zero in a remark at `op`: "layer-fuse-cache: 2 fused, 1 missed-cross".
+/// zero in a remark at `op`: "layer-fuse-cache: 2 fused, 1 missed-cross". All of
+/// them go to `facts`, if given.
 void reportCounters(mlir::Operation *op, llvm::StringRef pass, bool wanted,
-                    std::initializer_list<Counter *> counters);
+                    std::initializer_list<Counter *> counters, Facts *facts = nullptr);
 
 } // namespace graphc

@@ -31,6 +31,21 @@ void KernelDialect::initialize() {
 
 static MemRefType memrefOf(Value value) { return cast<MemRefType>(value.getType()); }
 
+std::optional<DType> kernel::cacheDTypeOf(Type type) {
+  auto memref = dyn_cast<BaseMemRefType>(type);
+  auto space = memref ? dyn_cast_or_null<IntegerAttr>(memref.getMemorySpace()) : IntegerAttr();
+  return space ? cacheDType(space.getInt()) : std::nullopt;
+}
+
+SmallVector<CacheSide> CachedAttentionOp::getCacheSides() {
+  SmallVector<CacheSide> sides = {{"keys", &getKeysMutable(), true}, {"values", &getValuesMutable(), true}};
+  for (OpOperand &scales : getKeyScalesMutable())
+    sides.push_back({"key_scales", &scales, true});
+  for (OpOperand &scales : getValueScalesMutable())
+    sides.push_back({"value_scales", &scales, true});
+  return sides;
+}
+
 LogicalResult kernel::verifyEpilogue(Operation *op) {
   auto kernel = cast<EpilogueKernel>(op);
   Block &body = kernel.getEpilogue().front();

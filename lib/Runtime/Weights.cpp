@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <sys/mman.h>
 #include <system_error>
 #include <thread>
 #include <tuple>
@@ -48,6 +49,16 @@ struct Job {
   size_t entry; ///< In the ledger.
 };
 
+/// Gives back the pages that were read for a conversion only: the plan counts the
+/// converted copy alone. They stay in the page cache, and come back if used in place.
+void release(const TensorInfo &tensor) {
+  constexpr uintptr_t kPage = 4096;
+  const auto start = reinterpret_cast<uintptr_t>(tensor.data);
+  const uintptr_t first = (start + kPage - 1) / kPage * kPage, last = (start + tensor.bytes) / kPage * kPage;
+  if (first < last)
+    (void)::madvise(reinterpret_cast<void *>(first), last - first, MADV_DONTNEED);
+}
+
 /// Runs the jobs, each cut into pieces, on all cores. Returns for each how many
 /// elements it put beyond its type's range.
 std::vector<std::atomic<uint64_t>> convertAll(const std::vector<Job> &jobs, std::byte *memory) {
@@ -74,6 +85,8 @@ std::vector<std::atomic<uint64_t>> convertAll(const std::vector<Job> &jobs, std:
   work();
   for (std::thread &thread : threads)
     thread.join();
+  for (const Job &job : jobs)
+    release(*job.tensor);
   return lost;
 }
 } // namespace

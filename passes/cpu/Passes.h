@@ -1,6 +1,8 @@
 // Passes from kernels to the LLVM dialect, and their pipelines.
 #pragma once
 
+#include "Support/Contract.h"
+
 #include "mlir/Pass/Pass.h"
 
 namespace mlir {
@@ -29,9 +31,12 @@ namespace graphc::cpu {
 
 struct CpuPipelineOptions {
   std::string target; ///< Name in the table of targets.
+  Facts *cacheFacts = nullptr; ///< Where VerifyCache's counts go, if anywhere.
 };
+/// VerifyCache that also hands its counts to `facts`, which must outlive it.
+std::unique_ptr<mlir::Pass> createVerifyCache(bool report, Facts *facts);
 
-/// Kernels to vector loops: outline, choose tiles, emit.
+/// Kernels to vector loops: outline, choose tiles, emit, verify the cache.
 void buildCpuPipeline(mlir::OpPassManager &manager, const CpuPipelineOptions &options);
 /// The part of it behind outlining: each kernel is alone in its function.
 void buildEmissionPipeline(mlir::OpPassManager &manager, const CpuPipelineOptions &options);

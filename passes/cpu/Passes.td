@@ -80,6 +80,50 @@ def ExpandFunctions : Pass<"cpu-expand-functions", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
 }
 
+def VerifyCache : Pass<"cpu-verify-cache", "::mlir::ModuleOp"> {
+  let summary = "proves the contract of the cache at vector level";
+  let description = [{
+    Checks, for all memory in the space of a dtype:
+    - it holds that dtype, and is an argument of a step or a part of one;
+    - it is read, written and prefetched by vector.load, maskedload, transfer_read
+      and their like on memref, and by nothing else: no copy, no cast, no call out
+      of the module, no other view of its bytes;
+    - each store lies at [sequence, head, lengths[sequence] + i, columns], i < new
+      tokens of the sequence, modulo the rows of a ring. That is proved from the
+      arithmetic of its indices (passes/cpu/IndexBounds.h), with these facts of the
+      runtime: lengths and starts are not negative, starts do not decrease, and
+      neither is written by a step, which is checked here;
+    - what is read is widened a vector at a time;
+    - a slot that steps update is updated by every step that reads it.
+    And for all memory: nothing is allocated but scratch of a fixed size, at most
+    256 KiB in a function that takes a cache; writes go to buffers, outputs,
+    scratch and the cache only.
+
+    Each violation is an error whose message starts with `contract: ` (the driver's
+    exit code 3), with the way of the memory as notes.
+
+    Precondition: kernels are emitted; step functions have their bindings still.
+    Postcondition: the module is as it was. Modules without a cache pass.
+
+    Before and after:
+    ```mlir
+    %row = arith.addi %length, %i : index
+    vector.store %new, %keys[%sequence, %head, %row, %c0] : memref<?x2x?x16xbf16, 18>, vector<16xbf16>
+    ```
+
+    With `report` a remark says how many:
+    - `functions`: functions that take cache memory
+    - `loads`, `stores`, `prefetches`: accesses in code to cache memory
+    - `widenings`: operations in code that widen what was read
+    - `widest-bytes`: bytes of the largest value that is made by one of them
+    - `scratch-bytes`: most bytes of scratch in one of the functions
+    - `other-writes`: writes in code to other memory
+  }];
+  let options = [
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
+  ];
+}
+
 def EmitEntryPoints : Pass<"cpu-emit-entry-points", "::mlir::ModuleOp"> {
   let summary = "gives step functions their C signature";
   let description = [{

@@ -43,6 +43,7 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
 void buildCpuPipeline(OpPassManager &manager, const CpuPipelineOptions &options) {
   manager.addPass(createOutlineKernels()); // first, so that each distinct kernel is emitted once
   buildEmissionPipeline(manager, options);
+  manager.addPass(createVerifyCache(/*report=*/false, options.cacheFacts)); // what is lowered, while indices can be followed
 }
 
 void buildEmissionPipeline(OpPassManager &manager, const CpuPipelineOptions &options) {
@@ -85,7 +86,7 @@ void buildLowerToLLVMPipeline(OpPassManager &manager, const Target &target) {
 
 void registerCpuPasses() {
   registerCpuTdPasses();
-  PassPipelineRegistration<PipelineOptions>("cpu-pipeline", "kernels to vector loops: outline, choose tiles, emit",
+  PassPipelineRegistration<PipelineOptions>("cpu-pipeline", "kernels to vector loops: outline, choose tiles, emit, verify",
                                             [](OpPassManager &manager, const PipelineOptions &options) {
                                               buildCpuPipeline(manager, {options.target});
                                             });

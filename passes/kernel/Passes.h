@@ -1,6 +1,8 @@
 // Passes from layers to kernels, and their pipeline.
 #pragma once
 
+#include "Support/Contract.h"
+
 #include "mlir/Pass/Pass.h"
 
 namespace mlir {
@@ -19,9 +21,12 @@ class KernelDialect;
 #define GEN_PASS_DECL
 #include "passes/kernel/Passes.h.inc"
 
-/// Layers to kernels: lower, fuse, schedule, plan, parallelize, outline; with
-/// `trace`, a hook after each kernel.
-void buildKernelPipeline(mlir::OpPassManager &manager, bool trace = false);
+/// Layers to kernels: lower, fuse, schedule, plan, parallelize, outline, verify the
+/// cache; with `trace`, a hook after each kernel. Counts of the verifier go to
+/// `cacheFacts`, if given.
+void buildKernelPipeline(mlir::OpPassManager &manager, bool trace = false, Facts *cacheFacts = nullptr);
+/// VerifyCache that also hands its counts to `facts`, which must outlive it.
+std::unique_ptr<mlir::Pass> createVerifyCache(bool report, Facts *facts);
 /// Registers the passes and `--kernel-pipeline`.
 void registerKernelPasses();
 

@@ -123,4 +123,39 @@ def OutlineBlocks : Pass<"kernel-outline-blocks", "::mlir::ModuleOp"> {
   ];
 }
 
+def VerifyCache : Pass<"kernel-verify-cache", "::mlir::ModuleOp"> {
+  let summary = "proves the contract of the cache at kernel level";
+  let description = [{
+    Checks that cache memory is the memory that the runtime binds, and nothing
+    else: it enters as an argument of a step function, in the memory space of its
+    dtype; calls pass it on; kernels take it as the side (`keys` or `values`) that
+    it is bound as, both sides of one slot; no other operation touches it. Each
+    slot is bound once, is updated by exactly one kernel of a step that reads it
+    (a slot that a step only reads is updated by another step), and is the same
+    memory in all steps: the cache that comes out is the one that went in. No
+    buffer has the capacity, or the rows of a ring, as a dimension.
+
+    Each violation is an error whose message starts with `contract: ` (the driver's
+    exit code 3), with the way of the memory as notes.
+
+    Precondition: blocks are outlined or not; buffers are placed.
+    Postcondition: the module is as it was. Modules without a cache pass.
+
+    Before and after:
+    ```mlir
+    kernel.cached_attention ins(%q, %k, %v : ..) cache(%keys, %values at %starts, %lengths : memref<?x2x?x16xbf16, 18>, ..) ..
+    ```
+
+    With `report` a remark says how many:
+    - `slots`: sides of slots that are bound, keys and values apart
+    - `kernels`: kernels that take cache memory, in all steps
+    - `updates`: sides of slots that a kernel updates in place, in all steps
+    - `calls`: calls that pass cache memory on, in all steps
+    - `buffers`: buffers that do not grow with the capacity
+  }];
+  let options = [
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
+  ];
+}
+
 #endif // GRAPHC_PASSES_KERNEL

@@ -16,7 +16,7 @@ namespace {
 #include "passes/kernel/Passes.h.inc"
 } // namespace
 
-void buildKernelPipeline(OpPassManager &manager, bool trace) {
+void buildKernelPipeline(OpPassManager &manager, bool trace, Facts *cacheFacts) {
   manager.addPass(createLowerLayers());
   OpPassManager &functions = manager.nest<func::FuncOp>();
   functions.addPass(createFuseEpilogues());
@@ -26,11 +26,12 @@ void buildKernelPipeline(OpPassManager &manager, bool trace) {
   if (trace)
     manager.addPass(createTraceKernels());
   manager.addPass(createOutlineBlocks());
+  manager.addPass(createVerifyCache(/*report=*/false, cacheFacts)); // what code is made of, calls included
 }
 
 void registerKernelPasses() {
   registerKernelTdPasses();
-  PassPipelineRegistration<>("kernel-pipeline", "layers to kernels: lower, fuse, schedule, plan, parallelize, outline",
+  PassPipelineRegistration<>("kernel-pipeline", "layers to kernels: lower, fuse, schedule, plan, parallelize, outline, verify",
                              [](OpPassManager &manager) { buildKernelPipeline(manager); });
 }
 

@@ -1,6 +1,7 @@
 // Passes on the layer dialect, and their pipeline.
 #pragma once
 
+#include "Support/Contract.h"
 #include "graphc/IR/Layer.h"
 
 #include "mlir/Pass/Pass.h"
@@ -26,10 +27,11 @@ struct LayerPipelineOptions {
   std::string semantics = "graphc"; ///< `graphc` or `axon`: how a result is rounded.
   bool seed = false;                ///< The cache as ordinary tensors that follow the policy: the oracle.
   bool report = false;              ///< Each pass says in a remark what it counted.
+  Facts *cacheFacts = nullptr;      ///< Where VerifyCache's counts go, if anywhere.
 };
 
-/// What VerifyCache puts in front of its errors: the driver's exit code 3.
-inline constexpr llvm::StringLiteral kContractPrefix = "contract: ";
+/// VerifyCache that also hands its counts to `facts`, which must outlive it.
+std::unique_ptr<mlir::Pass> createVerifyCache(bool report, Facts *facts);
 
 /// Imported layers -> explicit, folded casts and a fused, pinned, verified cache.
 /// With `seed`: explicit, unfolded casts, and no cache type left.

@@ -44,7 +44,7 @@ void buildLayerPipeline(OpPassManager &manager, const LayerPipelineOptions &opti
   casts.addPass(createFuseCache({options.report}));
   manager.addPass(createPinCache({join(options.pins, ";"), options.report}));
   manager.addNestedPass<GraphOp>(createFoldCasts({options.report}));
-  manager.addPass(createVerifyCache({options.report}));
+  manager.addPass(createVerifyCache(options.report, options.cacheFacts));
 }
 
 void registerLayerPasses() {

@@ -16,7 +16,7 @@ using namespace mlir;
 using namespace graphc;
 using namespace graphc::layer;
 
-static InFlightDiagnostic violation(Location loc) { return emitError(loc) << kContractPrefix; }
+static InFlightDiagnostic violation(Location loc) { return emitError(loc) << StringRef(kContractPrefix); }
 
 /// Notes on the cache operations from `value` back to where it comes from.
 static void noteChain(InFlightDiagnostic &diagnostic, Value value) {
@@ -61,8 +61,10 @@ struct VerifyCache : graphc::layer::impl::VerifyCacheBase<VerifyCache> {
     }
     if (!sound)
       return signalPassFailure();
-    reportCounters(getOperation(), getArgument(), report, {&numSlots, &numRows, &numAliases, &numBytes});
+    reportCounters(getOperation(), getArgument(), report, {&numSlots, &numRows, &numAliases, &numBytes}, facts);
   }
+
+  Facts *facts = nullptr;
 
 private:
   bool checkPins(ArrayRef<Slot> slots) {
@@ -214,3 +216,9 @@ private:
   Counter numBytes{"bytes-per-row"};
 };
 } // namespace
+
+std::unique_ptr<Pass> graphc::layer::createVerifyCache(bool report, Facts *facts) {
+  auto pass = std::make_unique<VerifyCache>(VerifyCacheOptions{report});
+  pass->facts = facts;
+  return pass;
+}

@@ -175,7 +175,7 @@ TEST_F(Codegen, RefusesCallsOutsideTheAllowList) {
       memref.store %e, %x[%c0] : memref<1xf32>
       return
     })mlir", nativeTarget());
-  EXPECT_EQ(native->object().status().message(), "generated code calls 'expf', expected OpenMP entries only");
+  EXPECT_EQ(native->object().status().message(), "contract: object: generated code calls 'expf', expected OpenMP entries only");
 }
 
 TEST_F(Codegen, EmitsTheSameObjectEachTime) {

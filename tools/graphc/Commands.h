@@ -23,5 +23,6 @@ int importMain(Arguments arguments);
 int runMain(Arguments arguments);
 int evalMain(Arguments arguments);
 int benchMain(Arguments arguments);
+int verifyMain(Arguments arguments);
 
 } // namespace graphc

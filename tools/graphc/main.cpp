@@ -24,6 +24,7 @@ constexpr Command kCommands[] = {
     {"run", "generates from a prompt, with a model or a compiled one", runMain},
     {"eval", "does the same by the reference interpreter", evalMain},
     {"bench", "measures rates, and what they are of the machine's limits", benchMain},
+    {"verify", "proves that the cache keeps its dtype, in place", verifyMain},
 };
 
 std::string help() {

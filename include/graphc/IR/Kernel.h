@@ -1,7 +1,7 @@
 // The kernel dialect's C++ classes.
 #pragma once
 
-#include "Support/DType.h"
+#include "Support/CacheSpace.h"
 
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -14,11 +14,16 @@
 
 namespace graphc::kernel {
 
-/// First of the memory spaces that hold cache: space 16 + index of the dtype.
-inline constexpr int64_t kCacheSpace = 16;
-inline int64_t cacheSpace(DType dtype) { return kCacheSpace + int64_t(dtype); }
-/// The memory space of the scales of 8-bit rows.
-inline constexpr int64_t kScaleSpace = 32;
+/// The dtype that the space of `type` stands for; nothing if it is no memory of a
+/// cache.
+std::optional<DType> cacheDTypeOf(mlir::Type type);
+
+/// A side of a slot as a kernel takes it.
+struct CacheSide {
+  llvm::StringRef name;    ///< "keys", "values": the name of the binding it must get.
+  mlir::OpOperand *memory; ///< (batch, kvHeads, rows, headDim)
+  bool updated;            ///< New rows are stored; else it is read only.
+};
 
 /// Checks an epilogue against its kernel: one argument for the interior value
 /// and each fused operand, one yielded value for each destination.

@@ -71,6 +71,14 @@ def Kernel_EpilogueKernel : OpInterface<"EpilogueKernel"> {
   let verify = "return ::graphc::kernel::verifyEpilogue($_op);";
 }
 
+def Kernel_CacheKernel : OpInterface<"CacheKernel"> {
+  let cppNamespace = "::graphc::kernel";
+  let description = "A kernel that reads cache memory or updates it in place; no other may touch it.";
+  let methods = [
+    InterfaceMethod<"Operands that are cache memory.", "::llvm::SmallVector<::graphc::kernel::CacheSide>", "getCacheSides">,
+  ];
+}
+
 class Kernel_Op<string mnemonic, list<Trait> traits = []> : Op<Kernel_Dialect, mnemonic, traits>;
 
 def Kernel_Rows : Arg<AnyMemRef, "", [MemRead]>;
@@ -135,7 +143,8 @@ def Kernel_GatherRowsOp : Kernel_Op<"gather_rows"> {
   let assemblyFormat = "`ins` `(` $x `,` $row_ids `:` type($x) `,` type($row_ids) `)` `outs` `(` $out `:` type($out) `)` attr-dict";
 }
 
-def Kernel_CachedAttentionOp : Kernel_Op<"cached_attention", [AttrSizedOperandSegments]> {
+def Kernel_CachedAttentionOp : Kernel_Op<"cached_attention", [AttrSizedOperandSegments,
+    DeclareOpInterfaceMethods<Kernel_CacheKernel>]> {
   let summary = "appends rows to the cache in place and attends over it";
   let description = [{
     query (rows, heads * headDim) of the compute type; key, value (rows, kvHeads

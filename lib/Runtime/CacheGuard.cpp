@@ -1,0 +1,243 @@
+// The guard of a cache: page protection, canaries and a handler that notes a
+// forbidden write, lets it through and so reports it instead of crashing.
+#include "Runtime/CacheGuard.h"
+#include "Runtime/SessionState.h"
+#include "Runtime/Trace.h"
+#include "Support/Message.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <sys/mman.h>
+
+namespace graphc {
+
+using Kind = Binding::Kind;
+
+static constexpr uint64_t kPage = 4096;
+static constexpr int kCanary = 0xff;
+
+namespace {
+/// The memory being watched, and the first forbidden write to it.
+struct Watch {
+  const std::byte *begin, *end;
+  std::atomic<uintptr_t> fault{0};
+};
+std::atomic<Watch *> watched{nullptr};
+struct sigaction previousAction;
+
+/// Runs in a signal handler: system calls and atomics only.
+void noteFault(int, siginfo_t *signal, void *) {
+  const int error = errno;
+  const auto address = reinterpret_cast<uintptr_t>(signal->si_addr);
+  Watch *watch = watched.load();
+  if (watch && address >= reinterpret_cast<uintptr_t>(watch->begin) &&
+      address < reinterpret_cast<uintptr_t>(watch->end)) {
+    uintptr_t none = 0;
+    watch->fault.compare_exchange_strong(none, address);
+    ::mprotect(reinterpret_cast<void *>(address / kPage * kPage), kPage, PROT_READ | PROT_WRITE);
+  } else {
+    ::sigaction(SIGSEGV, &previousAction, nullptr); // no business of ours: faults again
+  }
+  errno = error;
+}
+
+/// Handles SIGSEGV for as long as it lives.
+class FaultHandler {
+public:
+  explicit FaultHandler(Watch &watch) {
+    watched = &watch;
+    struct sigaction action = {};
+    action.sa_sigaction = noteFault;
+    action.sa_flags = SA_SIGINFO;
+    sigemptyset(&action.sa_mask);
+    ::sigaction(SIGSEGV, &action, &previousAction);
+  }
+  ~FaultHandler() {
+    ::sigaction(SIGSEGV, &previousAction, nullptr);
+    watched = nullptr;
+  }
+};
+
+/// The sizes of a side of a slot: (batch, heads, rows, width) elements.
+struct Sizes {
+  int64_t batch, heads, rows, width;
+  uint64_t rowBytes;
+};
+
+template <typename State> Sizes sizesOf(const State &state, const Binding &binding) {
+  auto dim = [&](size_t i) { // scales have no columns
+    return i < binding.dims.size() ? dimValue(state.program, binding.dims[i], state.dims) : 1;
+  };
+  return {dim(0), dim(1), dim(2), dim(3), uint64_t(dim(3)) * byteSize(binding.dtype)};
+}
+} // namespace
+
+absl::StatusOr<std::unique_ptr<CacheGuard>> CacheGuard::create(Session &session) {
+  for (int32_t length : session.lengths())
+    if (length)
+      return invalidArgument("guarded session must be new, got a sequence of ", length, " tokens");
+  const Memory &cache = TraceAccess::stateOf(session).cache;
+  if (cache.size())
+    std::memset(cache.data(), kCanary, cache.size());
+  return std::unique_ptr<CacheGuard>(new CacheGuard(session));
+}
+
+std::vector<CacheGuard::Range> CacheGuard::newRows(std::span<const NewTokens> tokens) const {
+  const auto &state = TraceAccess::stateOf(session);
+  std::vector<Range> ranges;
+  for (size_t i = 0; i < state.program.bindings.size(); ++i) {
+    const Binding &binding = state.program.bindings[i];
+    if (binding.kind != Kind::Cache)
+      continue;
+    const Sizes sizes = sizesOf(state, binding);
+    const auto start = uint64_t(static_cast<std::byte *>(state.pointers[i]) - state.cache.data());
+    for (const NewTokens &entry : tokens)
+      for (int64_t head = 0; head < sizes.heads; ++head)
+        for (size_t token = 0; token < entry.ids.size(); ++token) {
+          const int64_t row = (state.lengths[entry.sequence] + int64_t(token)) % sizes.rows;
+          const uint64_t first =
+              start + uint64_t((entry.sequence * sizes.heads + head) * sizes.rows + row) * sizes.rowBytes;
+          ranges.push_back({first, first + sizes.rowBytes});
+        }
+  }
+  std::sort(ranges.begin(), ranges.end());
+  return ranges;
+}
+
+std::vector<bool> CacheGuard::pagesOf(const std::vector<Range> &rows) const {
+  std::vector<bool> pages(TraceAccess::stateOf(session).cache.size() / kPage);
+  for (const Range &range : rows)
+    for (uint64_t page = range.first / kPage; page * kPage < range.last; ++page)
+      pages[page] = true;
+  return pages;
+}
+
+/// Makes the pages that are not `writable` read-only, runs of them at once.
+absl::Status CacheGuard::protect(const std::vector<bool> &writable) const {
+  std::byte *start = TraceAccess::stateOf(session).cache.data();
+  for (size_t page = 0; page < writable.size();) {
+    size_t end = page;
+    while (end < writable.size() && writable[end] == writable[page])
+      ++end;
+    const int access = writable[page] ? PROT_READ | PROT_WRITE : PROT_READ;
+    if (::mprotect(start + page * kPage, (end - page) * kPage, access) != 0)
+      return absl::UnavailableError(concat("cache pages cannot be protected: ", std::strerror(errno)));
+    page = end;
+  }
+  return absl::OkStatus();
+}
+
+/// "keys of block 0, sequence 1, head 0, row 17".
+std::string CacheGuard::placeOf(uint64_t offset) const {
+  const auto &state = TraceAccess::stateOf(session);
+  for (size_t i = 0; i < state.program.bindings.size(); ++i) {
+    const Binding &binding = state.program.bindings[i];
+    if (binding.kind != Kind::Cache)
+      continue;
+    const Sizes sizes = sizesOf(state, binding);
+    const auto start = uint64_t(static_cast<std::byte *>(state.pointers[i]) - state.cache.data());
+    const uint64_t row = offset < start ? UINT64_MAX : (offset - start) / sizes.rowBytes;
+    if (row < uint64_t(sizes.batch * sizes.heads * sizes.rows))
+      return concat(binding.name, " of block ", binding.block, ", sequence ", row / uint64_t(sizes.rows * sizes.heads),
+                    ", head ", row / uint64_t(sizes.rows) % uint64_t(sizes.heads), ", row ", row % uint64_t(sizes.rows));
+  }
+  return "memory between two slots";
+}
+
+absl::Status CacheGuard::compare(const std::vector<Range> &rows, const std::vector<bool> &writable,
+                                 const std::vector<std::byte> &before) {
+  const std::byte *start = TraceAccess::stateOf(session).cache.data();
+  size_t next = 0; // the first range that does not end before the byte
+  const std::byte *old = before.data();
+  for (uint64_t page = 0; page < writable.size(); ++page) {
+    if (!writable[page]) {
+      ++numProtected;
+      continue;
+    }
+    for (uint64_t at = page * kPage; at < (page + 1) * kPage; ++at, ++old) {
+      while (next < rows.size() && rows[next].last <= at)
+        ++next;
+      if (next < rows.size() && rows[next].first <= at)
+        continue;
+      ++canaryBytes;
+      if (start[at] != *old)
+        return brokenContract("run: the step wrote to a row that is not new: ", placeOf(at));
+    }
+  }
+  for (const Range &range : rows) {
+    if (std::all_of(start + range.first, start + range.last, [](std::byte b) { return b == std::byte(kCanary); }))
+      return brokenContract("run: the step did not write a new row: ", placeOf(range.first));
+    ++numRows;
+    rowBytes += range.last - range.first;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<LogitsView> CacheGuard::forward(std::span<const NewTokens> tokens) {
+  static std::mutex oneAtATime;
+  const std::lock_guard lock(oneAtATime);
+  auto &state = TraceAccess::stateOf(session);
+  if (absl::Status status = state.check(tokens); !status.ok())
+    return status;
+  if (state.totalTokens > state.chunk)
+    return invalidArgument("guarded step must have at most ", state.chunk, " tokens, got ", state.totalTokens);
+
+  const std::vector<Range> rows = newRows(tokens);
+  const std::vector<bool> writable = pagesOf(rows);
+  std::vector<std::byte> before;
+  for (uint64_t page = 0; page < writable.size(); ++page)
+    if (writable[page])
+      before.insert(before.end(), state.cache.data() + page * kPage, state.cache.data() + (page + 1) * kPage);
+  for (const Range &range : rows) // a ring's new rows hold old ones
+    std::memset(state.cache.data() + range.first, kCanary, range.last - range.first);
+  const std::vector<void *> pointers = state.pointers;
+
+  Watch watch{state.cache.data(), state.cache.data() + state.cache.size()};
+  if (absl::Status status = protect(writable); !status.ok())
+    return status;
+  absl::StatusOr<LogitsView> logits = [&] {
+    FaultHandler handler(watch);
+    return session.forward(tokens);
+  }();
+  if (absl::Status status = protect(std::vector<bool>(writable.size(), true)); !status.ok())
+    return status;
+  if (!logits.ok())
+    return logits.status();
+  if (const uintptr_t fault = watch.fault)
+    return brokenContract("run: the step wrote to a page without new rows: ",
+                          placeOf(fault - reinterpret_cast<uintptr_t>(state.cache.data())));
+  for (size_t i = 0; i < pointers.size(); ++i)
+    if (state.program.bindings[i].kind == Kind::Cache && pointers[i] != state.pointers[i])
+      return brokenContract("run: the cache moved during a step");
+  ++numSteps;
+  if (absl::Status status = compare(rows, writable, before); !status.ok())
+    return status;
+  return logits;
+}
+
+Facts CacheGuard::facts() const {
+  return {{"steps", numSteps}, {"rows-written", numRows}, {"bytes-written", rowBytes},
+          {"read-only-pages", numProtected}, {"canary-bytes", canaryBytes}};
+}
+
+absl::StatusOr<uint64_t> residentBytes() {
+  std::FILE *file = std::fopen("/proc/self/smaps_rollup", "r");
+  if (!file)
+    return absl::UnavailableError("resident memory cannot be read from /proc/self/smaps_rollup");
+  char line[256];
+  unsigned long long kilobytes = 0;
+  bool found = false;
+  while (!found && std::fgets(line, sizeof line, file))
+    found = std::sscanf(line, "Rss: %llu kB", &kilobytes) == 1;
+  std::fclose(file);
+  if (!found)
+    return absl::UnavailableError("resident memory must be in /proc/self/smaps_rollup, got no line of it");
+  return uint64_t(kilobytes) * 1024;
+}
+
+} // namespace graphc
