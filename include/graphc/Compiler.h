@@ -42,7 +42,7 @@ std::optional<Stage> parseStage(std::string_view name);
 enum class ErrorKind : uint8_t {
   Usage,    ///< InvalidArgument: an option is wrong.
   Compile,  ///< The model cannot be read or compiled.
-  Contract, ///< Aborted or ResourceExhausted: a pin or the memory budget is broken.
+  Contract, ///< Aborted or ResourceExhausted: a pin, a limit or the memory budget is broken.
   Internal, ///< Internal: a fault of graphc.
 };
 ErrorKind errorKind(const absl::Status &status);
@@ -52,7 +52,7 @@ struct InspectOptions {
   bool printIrAfterAll = false;
   std::string irTree;      ///< Folder for the IR after each pass, a file a pass.
   bool timing = false;
-  bool statistics = false; ///< A remark of each layer pass on what it counted, why-nots included.
+  bool statistics = false; ///< A remark of each pass on what it counted, why-nots included.
   std::string reproducer;  ///< File for what reproduces an internal error; a handler for
                            ///< crashing passes is installed meanwhile. Empty: none.
 };
@@ -71,6 +71,8 @@ struct CompileOptions {
   bool trace = false;                     ///< A hook after each kernel, for comparisons.
   SessionOptions session;                 ///< What memoryBudget is checked for.
   uint64_t memoryBudget = 0;              ///< Bytes of a session, weights included; 0: no limit.
+  std::optional<int64_t> maxCasts;        ///< Most casts that may be left, as explain lists them.
+  std::vector<std::string> deny;          ///< What must not be there, of deniableNames().
   Stage stage = Stage::Object;
   InspectOptions inspect;
 };
@@ -143,6 +145,39 @@ private:
   explicit CompiledModel(std::shared_ptr<const State> state) : state(std::move(state)) {}
   std::shared_ptr<const State> state;
 };
+
+/// What CompileOptions::deny may hold: "cast-on-cache", "cast-kernel",
+/// "converted-weight", "unfused-attention" (docs/Explain.md).
+std::vector<std::string> deniableNames();
+
+/// What a compilation did and why: the policy of each layer, requested and
+/// effective; casts with their causes; fusions, and why some were missed; cache,
+/// weights, kernels, memory. Copies share it.
+class Explanation {
+public:
+  /// Tables for people; `castsOnly`: the table of casts alone.
+  std::string text(bool castsOnly = false) const;
+  /// An object with the keys that docs/Explain.md lists; ends with a newline.
+  std::string json(bool castsOnly = false) const;
+  /// One HTML page without external resources: all of that, and the layer graph
+  /// before and after each pass.
+  std::string page() const;
+  /// Warnings and remarks, a line each.
+  const std::string &notes() const;
+
+private:
+  friend class Explanations;
+  struct State;
+  explicit Explanation(std::shared_ptr<const State> state) : state(std::move(state)) {}
+  std::shared_ptr<const State> state;
+};
+
+/// Explains the model at `path` under `options`, without code and without reading
+/// a weight; `stage` is not used. Under the semantics "axon", which nothing
+/// compiles, it ends with the layers and says so. Errors are compile's.
+absl::StatusOr<Explanation> explain(const std::string &path, const CompileOptions &options = {});
+absl::StatusOr<Explanation> explainText(std::string_view text, const std::string &name,
+                                        const CompileOptions &options = {});
 
 /// Compiles the model at `path`: a checkpoint folder, or a file with a layer
 /// graph, text or bytecode. The message of an error holds all diagnostics, a line

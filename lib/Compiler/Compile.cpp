@@ -4,6 +4,7 @@
 #include "graphc/Compiler.h"
 
 #include "Codegen/NativeModule.h"
+#include "Compiler/Explainer.h"
 #include "Compiler/Manifest.h"
 #include "Compiler/Source.h"
 #include "Compiler/State.h"
@@ -40,6 +41,7 @@ public:
 
   CompilerContext context;
   DiagnosticText diagnostics{&context};
+  std::optional<Explainer> explainer; ///< Watches, if there is one.
 
 private:
   absl::Status checkTarget();
@@ -99,7 +101,7 @@ absl::Status checkRules(const CompileOptions &options) {
                            "casts the cache");
   if (options.policySemantics != "graphc" && options.policySemantics != "axon")
     return invalidArgument("policy semantics must be graphc or axon, got '", options.policySemantics, "'");
-  return absl::OkStatus();
+  return checkLimitNames(options);
 }
 
 absl::StatusOr<CompiledModel> Compilation::compile(Load load) {
@@ -109,11 +111,18 @@ absl::StatusOr<CompiledModel> Compilation::compile(Load load) {
     return invalidArgument("optimisation level must be from 0 to 3, got ", options.optimize);
   if (absl::Status status = checkTarget(); !status.ok())
     return status;
+  if (options.policySemantics == "axon" && options.stage != Stage::Layer)
+    return invalidArgument("policy semantics 'axon' ends with the layers, since compiled kernels do not round inside; "
+                           "ask for the layers (--emit=layer), run the interpreter (graphc eval), or use 'graphc'");
+  if (!explainer && (options.maxCasts || !options.deny.empty()))
+    explainer.emplace(options, context, /*graphs=*/false);
   absl::StatusOr<OwningOpRef<ModuleOp>> loaded = load();
   if (!loaded.ok())
     return loaded.status();
   module = *std::move(loaded);
   endPhase("load");
+  if (explainer)
+    explainer->begin(*module);
   result->stage = options.stage;
   if (absl::Status status = runStages(); !status.ok())
     return status;
@@ -142,6 +151,8 @@ absl::Status Compilation::runPasses(llvm::StringRef phase, llvm::function_ref<vo
   if (internal && !options.inspect.reproducer.empty())
     manager.enableCrashReproducerGeneration(options.inspect.reproducer);
   build(manager);
+  if (explainer)
+    explainer->watch(manager);
   if (succeeded(manager.run(*module)))
     return absl::OkStatus();
   std::string errors = diagnostics.takeErrors();
@@ -175,10 +186,14 @@ absl::Status Compilation::runStages() {
     return status;
   countCasts();
   endPhase("layer");
-  if (endsAt(Stage::Layer))
-    return absl::OkStatus();
+  if (explainer)
+    explainer->layersDone(*module);
+  if (endsAt(Stage::Layer) && !limitsNeedKernels(options))
+    return explainer ? checkLimits(explainer->report(), options) : absl::OkStatus();
 
-  auto buildKernels = [&](OpPassManager &manager) { kernel::buildKernelPipeline(manager, options.trace, &result->checked.kernel); };
+  auto buildKernels = [&](OpPassManager &manager) {
+    kernel::buildKernelPipeline(manager, {options.trace, options.inspect.statistics, &result->checked.kernel});
+  };
   if (absl::Status status = runPasses("kernel", buildKernels, ofModel); !status.ok())
     return status;
   countKernels();
@@ -186,10 +201,17 @@ absl::Status Compilation::runStages() {
     return status;
   result->work = countWork(*module, *target);
   endPhase("kernel");
-  if (endsAt(Stage::Kernel))
+  if (explainer) {
+    explainer->kernelsDone(*module, result->program);
+    if (absl::Status status = checkLimits(explainer->report(), options); !status.ok())
+      return status;
+  }
+  if (endsAt(Stage::Kernel) || options.stage == Stage::Layer)
     return absl::OkStatus();
 
-  auto emit = [&](OpPassManager &manager) { cpu::buildCpuPipeline(manager, {std::string(target->name), &result->checked.vector}); };
+  auto emit = [&](OpPassManager &manager) {
+    cpu::buildCpuPipeline(manager, {std::string(target->name), options.inspect.statistics, &result->checked.vector});
+  };
   if (absl::Status status = runPasses("cpu", emit, internal); !status.ok())
     return status;
   result->program.stack = stackScratchOf(*module);
@@ -306,6 +328,45 @@ absl::StatusOr<CompiledModel> compile(const std::string &path, const CompileOpti
 absl::StatusOr<CompiledModel> compileText(std::string_view text, const std::string &name, const CompileOptions &options) {
   Compilation compilation(options);
   return compilation.compile([&] { return parseModel(compilation.context, compilation.diagnostics, text, name); });
+}
+
+/// Compiles up to the kernels while an explainer watches.
+class Explanations {
+public:
+  static absl::StatusOr<Explanation> make(const CompileOptions &options, const std::string &name, const std::string *text);
+};
+
+absl::StatusOr<Explanation> Explanations::make(const CompileOptions &given, const std::string &name, const std::string *text) {
+  CompileOptions options = given;
+  options.stage = options.policySemantics == "axon" ? Stage::Layer : Stage::Kernel;
+  Compilation compilation(options);
+  Explainer &explainer = compilation.explainer.emplace(options, compilation.context, /*graphs=*/true);
+  absl::StatusOr<CompiledModel> compiled = compilation.compile([&] {
+    return text ? parseModel(compilation.context, compilation.diagnostics, *text, name)
+                : loadModel(compilation.context, compilation.diagnostics, name);
+  });
+  if (!compiled.ok())
+    return compiled.status();
+  auto state = std::make_shared<Explanation::State>(Explanation::State{explainer.report(), explainer.graphs(), compiled->notes()});
+  state->report.model = name;
+  if (options.stage == Stage::Layer) {
+    state->report.stopped = "axon's rounding points are interpreted, not compiled";
+  } else {
+    absl::StatusOr<MemoryPlan> plan = planMemory(compiled->program(), planRequest(options.session));
+    if (!plan.ok())
+      return plan.status();
+    state->report.plan = *std::move(plan);
+  }
+  return Explanation(std::move(state));
+}
+
+absl::StatusOr<Explanation> explain(const std::string &path, const CompileOptions &options) {
+  return Explanations::make(options, path, nullptr);
+}
+
+absl::StatusOr<Explanation> explainText(std::string_view text, const std::string &name, const CompileOptions &options) {
+  const std::string copy(text);
+  return Explanations::make(options, name, &copy);
 }
 
 } // namespace graphc

@@ -1,5 +1,7 @@
-// What a pass counts. MLIR's own pass statistics are compiled out of release
-// libraries, which is what distributions ship, so passes report by diagnostics.
+// What a pass counts and decides. MLIR's own pass statistics are compiled out of
+// release libraries, which is what distributions ship, so passes report by
+// diagnostics, and by optimisation remarks to whoever listens for those
+// (lib/Compiler/Explainer.h).
 #pragma once
 
 #include "Support/Contract.h"
@@ -23,9 +25,20 @@ struct Counter {
 };
 
 /// Sets the counters back to zero; if `wanted`, first says those that are not
-/// zero in a remark at `op`: "layer-fuse-cache: 2 fused, 1 missed-cross". All of
-/// them go to `facts`, if given.
+/// zero in a remark at `op`: "layer-fuse-cache: 2 fused, 1 missed-cross". If `op`
+/// is a function, its name follows the pass's. All of them go to `facts`, if given.
 void reportCounters(mlir::Operation *op, llvm::StringRef pass, bool wanted,
                     std::initializer_list<Counter *> counters, Facts *facts = nullptr);
+
+/// The remark name of a pass's counters; decisions have their counter's name.
+inline constexpr llvm::StringLiteral kCountersRemark = "counters";
+
+/// Counts, and tells listeners, that `pass` did with the layer `layer` what
+/// `text` says.
+void countDone(mlir::Operation *op, llvm::StringRef pass, Counter &counter, llvm::StringRef layer,
+               const llvm::Twine &text);
+/// The same for what it left as it was, and why.
+void countMissed(mlir::Operation *op, llvm::StringRef pass, Counter &counter, llvm::StringRef layer,
+                 const llvm::Twine &reason);
 
 } // namespace graphc

@@ -1,6 +1,7 @@
 // Outlining of kernels: a kernel's text without layer names is its identity.
 // Thread numbers reach the kernels as plain arguments, from the parallel region
 // of the step through the block functions.
+#include "IR/Counters.h"
 #include "graphc/IR/Kernel.h"
 #include "passes/cpu/Passes.h"
 
@@ -17,6 +18,7 @@ namespace graphc::cpu {
 } // namespace graphc::cpu
 
 using namespace mlir;
+using namespace graphc;
 using namespace graphc::kernel;
 
 namespace {
@@ -57,6 +59,8 @@ private:
 };
 
 struct OutlineKernels : graphc::cpu::impl::OutlineKernelsBase<OutlineKernels> {
+  using OutlineKernelsBase::OutlineKernelsBase;
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     SymbolTable symbols(module);
@@ -88,6 +92,7 @@ struct OutlineKernels : graphc::cpu::impl::OutlineKernelsBase<OutlineKernels> {
         if (failed(outline(kernel, numbers.at(kernel), symbols)))
           return signalPassFailure();
     }
+    reportCounters(module, getArgument(), report, {&numKernels, &numFunctions});
   }
 
   static SmallVector<Value> prepend(Threads numbers, ValueRange operands) {
@@ -200,6 +205,8 @@ struct OutlineKernels : graphc::cpu::impl::OutlineKernelsBase<OutlineKernels> {
   llvm::SetVector<func::FuncOp> threaded;
   llvm::DenseSet<Operation *> passed;
   std::map<std::string, std::string> known; // text -> function
+  Counter numKernels{"kernels"};
+  Counter numFunctions{"functions"};
 };
 
 } // namespace

@@ -30,7 +30,8 @@ namespace graphc::cpu {
 #include "passes/cpu/Passes.h.inc"
 
 struct CpuPipelineOptions {
-  std::string target; ///< Name in the table of targets.
+  std::string target;  ///< Name in the table of targets.
+  bool report = false; ///< Outlining says in a remark what it counted.
   Facts *cacheFacts = nullptr; ///< Where VerifyCache's counts go, if anywhere.
 };
 /// VerifyCache that also hands its counts to `facts`, which must outlive it.

@@ -21,11 +21,14 @@ def OutlineKernels : Pass<"cpu-outline-kernels", "::mlir::ModuleOp"> {
 
     Before: `kernel.elementwise ins(%x : ..) outs(%y : ..) attributes {layers = ["ffn.activation"]} {..}`
     After: `call @ffn.activation(%thread, %threads, %x, %y) {kernel.layers = ["ffn.activation"]} : ..`
+
+    With `report` a remark says how many:
+    - `kernels`: kernels outlined
+    - `functions`: functions made of them
   }];
   let dependentDialects = ["::mlir::func::FuncDialect", "::graphc::kernel::KernelDialect"];
-  let statistics = [
-    Statistic<"numKernels", "kernels", "kernels outlined">,
-    Statistic<"numFunctions", "functions", "functions made of them">,
+  let options = [
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
   ];
 }
 

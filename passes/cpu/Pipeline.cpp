@@ -41,9 +41,9 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
 } // namespace
 
 void buildCpuPipeline(OpPassManager &manager, const CpuPipelineOptions &options) {
-  manager.addPass(createOutlineKernels()); // first, so that each distinct kernel is emitted once
+  manager.addPass(createOutlineKernels({options.report})); // first, so that each distinct kernel is emitted once
   buildEmissionPipeline(manager, options);
-  manager.addPass(createVerifyCache(/*report=*/false, options.cacheFacts)); // what is lowered, while indices can be followed
+  manager.addPass(createVerifyCache(options.report, options.cacheFacts)); // what is lowered, while indices can be followed
 }
 
 void buildEmissionPipeline(OpPassManager &manager, const CpuPipelineOptions &options) {

@@ -1,5 +1,6 @@
 // Fusion of elementwise kernels into the epilogue of a producer. Buffers are
 // written once and whole, so a buffer's writer stands for its value.
+#include "IR/Counters.h"
 #include "graphc/IR/Kernel.h"
 #include "passes/kernel/Passes.h"
 
@@ -15,6 +16,7 @@ namespace graphc::kernel {
 } // namespace graphc::kernel
 
 using namespace mlir;
+using namespace graphc;
 using namespace graphc::kernel;
 
 namespace {
@@ -46,6 +48,8 @@ private:
 };
 
 struct FuseEpilogues : graphc::kernel::impl::FuseEpiloguesBase<FuseEpilogues> {
+  using FuseEpiloguesBase::FuseEpiloguesBase;
+
   void runOnOperation() override {
     func::FuncOp function = getOperation();
     if (function.isExternal())
@@ -56,6 +60,7 @@ struct FuseEpilogues : graphc::kernel::impl::FuseEpiloguesBase<FuseEpilogues> {
     for (auto buffer : llvm::make_early_inc_range(function.front().getOps<BufferOp>()))
       if (buffer->use_empty())
         buffer.erase();
+    reportCounters(function, getArgument(), report, {&numFused, &numNoProducer, &numNotReady});
   }
 
   void fuse(ElementwiseOp op, Writers &writers) {
@@ -71,20 +76,27 @@ struct FuseEpilogues : graphc::kernel::impl::FuseEpiloguesBase<FuseEpilogues> {
       if (!producer || producer->isBeforeInBlock(writer))
         producer = kernel, through = operand;
     }
-    if (!producer) {
-      ++numNoProducer;
-      return;
-    }
+    const StringRef name = nameOf(op);
+    if (!producer)
+      return countMissed(op, getArgument(), numNoProducer, name, "its operands come from no kernel with an epilogue");
     for (Value operand : operands) {
       Operation *writer = writers.of(operand);
       if (operand != through && writer && (writer == producer.getOperation() || !writer->isBeforeInBlock(producer)) &&
-          !llvm::is_contained(producer.getOuts(), operand)) {
-        ++numNotReady;
-        return;
-      }
+          !llvm::is_contained(producer.getOuts(), operand))
+        return countMissed(op, getArgument(), numNotReady, name,
+                           "another operand is not there yet when '" + nameOf(producer) + "' runs");
     }
+    countDone(op, getArgument(), numFused, name, "in the epilogue of '" + nameOf(producer) + "'");
     merge(op, producer, writers);
-    ++numFused;
+  }
+
+  /// The value that the kernel writes first, as traces call it, or its first layer.
+  static StringRef nameOf(Operation *kernel) {
+    for (StringRef key : {StringRef(kValuesAttr), StringRef("layers")})
+      if (auto names = kernel->getAttrOfType<ArrayAttr>(key); names && !names.empty())
+        if (StringRef name = cast<StringAttr>(names[0]).getValue(); !name.empty())
+          return name;
+    return "";
   }
 
   /// One name for each destination; empty names where none were recorded.
@@ -160,6 +172,11 @@ struct FuseEpilogues : graphc::kernel::impl::FuseEpiloguesBase<FuseEpilogues> {
       producer->setAttr(kValuesAttr, builder.getArrayAttr(valueNames));
     op.erase();
   }
+
+private:
+  Counter numFused{"fused"};
+  Counter numNoProducer{"not-fused-no-producer"};
+  Counter numNotReady{"not-fused-operand-later"};
 };
 
 } // namespace

@@ -1,4 +1,5 @@
 // One kernel per layer: walks the graph once for each phase.
+#include "IR/LayerNames.h"
 #include "passes/kernel/Passes.h"
 #include "passes/kernel/StepBuilder.h"
 
@@ -15,17 +16,6 @@ namespace graphc::kernel {
 using namespace mlir;
 using namespace graphc;
 using namespace graphc::kernel;
-
-/// The block a layer belongs to: its name up to `layers.N`; empty outside.
-static StringRef blockOf(StringRef name) {
-  for (size_t at = name.find("layers."); at != StringRef::npos; at = name.find("layers.", at + 1)) {
-    StringRef rest = name.drop_front(at + 7);
-    size_t digits = rest.find_first_not_of("0123456789");
-    if ((at == 0 || name[at - 1] == '.') && digits != 0 && digits != StringRef::npos && rest[digits] == '.')
-      return name.take_front(at + 7 + digits);
-  }
-  return "";
-}
 
 LogicalResult StepBuilder::lower(Operation &op) {
   if (seed.handles(op))
@@ -86,7 +76,7 @@ FailureOr<func::FuncOp> StepBuilder::build() {
       continue;
     // Tag what was made with its block, for outlining.
     auto named = dyn_cast<layer::NamedLayer>(op);
-    StringRef block = named ? blockOf(named.getLayerName()) : "";
+    StringRef block = named ? layer::blockOf(named.getLayerName()) : "";
     if (block.empty() && isa<layer::CastOp>(op) && last)
       if (auto tag = last->getAttrOfType<StringAttr>(kBlockAttr))
         block = tag.getValue();

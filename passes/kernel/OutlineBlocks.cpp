@@ -1,5 +1,6 @@
 // Outlining of identical blocks: a block's text, with names made relative and
 // operands numbered, is its identity.
+#include "IR/Counters.h"
 #include "graphc/IR/Kernel.h"
 #include "passes/kernel/Passes.h"
 
@@ -14,6 +15,7 @@ namespace graphc::kernel {
 } // namespace graphc::kernel
 
 using namespace mlir;
+using namespace graphc;
 using namespace graphc::kernel;
 
 namespace {
@@ -48,6 +50,8 @@ std::string firstDifference(StringRef known, StringRef text) {
 }
 
 struct OutlineBlocks : graphc::kernel::impl::OutlineBlocksBase<OutlineBlocks> {
+  using OutlineBlocksBase::OutlineBlocksBase;
+
   void runOnOperation() override {
     for (auto function : llvm::to_vector(getOperation().getOps<func::FuncOp>())) {
       if (function.isExternal() || !function->hasAttr("kernel.phase"))
@@ -60,6 +64,7 @@ struct OutlineBlocks : graphc::kernel::impl::OutlineBlocksBase<OutlineBlocks> {
           op.removeAttr(kValuesAttr);
       }
     }
+    reportCounters(getOperation(), getArgument(), report, {&numBlocks, &numFunctions, &numNew});
   }
 
   void outline(Block &body, func::FuncOp step, StringRef phase) {
@@ -109,9 +114,12 @@ struct OutlineBlocks : graphc::kernel::impl::OutlineBlocksBase<OutlineBlocks> {
       entry->second = ("decoder_block." + Twine(index) + "." + phase).str();
       function.setName(entry->second);
       ++numFunctions;
-      if (index > 0)
+      if (index > 0) {
+        const std::string difference = firstDifference(lastText, text);
         emitRemark(loc) << block << " shares code with no block before it; first difference from the last one: "
-                        << firstDifference(lastText, text);
+                        << difference;
+        countMissed(step, getArgument(), numNew, block, "shares code with no block before it; first difference: " + difference);
+      }
       lastText = text;
     } else {
       function.erase();
@@ -140,6 +148,9 @@ struct OutlineBlocks : graphc::kernel::impl::OutlineBlocksBase<OutlineBlocks> {
 
   std::map<std::string, std::string> known; // text -> function
   std::string lastText;
+  Counter numBlocks{"blocks"};
+  Counter numFunctions{"functions"};
+  Counter numNew{"not-shared"};
 };
 
 } // namespace

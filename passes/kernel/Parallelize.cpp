@@ -1,5 +1,6 @@
 // One parallel region around a step, and the barriers that its dependences
 // need. Buffers that share a slot are one memory here.
+#include "IR/Counters.h"
 #include "graphc/IR/Kernel.h"
 #include "passes/kernel/Dependences.h"
 #include "passes/kernel/Passes.h"
@@ -14,11 +15,14 @@ namespace graphc::kernel {
 } // namespace graphc::kernel
 
 using namespace mlir;
+using namespace graphc;
 using namespace graphc::kernel;
 
 namespace {
 
 struct Parallelize : graphc::kernel::impl::ParallelizeBase<Parallelize> {
+  using ParallelizeBase::ParallelizeBase;
+
   void runOnOperation() override {
     func::FuncOp function = getOperation();
     if (function.isExternal() || !function.front().getOps<omp::ParallelOp>().empty())
@@ -32,6 +36,7 @@ struct Parallelize : graphc::kernel::impl::ParallelizeBase<Parallelize> {
                                  std::prev(entry.end()));
     builder.setInsertionPointToEnd(body);
     omp::TerminatorOp::create(builder, function.getLoc());
+    reportCounters(function, getArgument(), report, {&numBarriers});
   }
 
   /// What identifies the memory of a value: its slot, or the value itself.
@@ -72,6 +77,8 @@ struct Parallelize : graphc::kernel::impl::ParallelizeBase<Parallelize> {
       written.insert(writes.begin(), writes.end());
     }
   }
+
+  Counter numBarriers{"barriers"};
 };
 
 } // namespace

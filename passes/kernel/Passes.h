@@ -21,10 +21,14 @@ class KernelDialect;
 #define GEN_PASS_DECL
 #include "passes/kernel/Passes.h.inc"
 
-/// Layers to kernels: lower, fuse, schedule, plan, parallelize, outline, verify the
-/// cache; with `trace`, a hook after each kernel. Counts of the verifier go to
-/// `cacheFacts`, if given.
-void buildKernelPipeline(mlir::OpPassManager &manager, bool trace = false, Facts *cacheFacts = nullptr);
+struct KernelPipelineOptions {
+  bool trace = false;  ///< A hook after each kernel.
+  bool report = false; ///< Each pass says in a remark what it counted.
+  Facts *cacheFacts = nullptr; ///< Where VerifyCache's counts go, if anywhere.
+};
+
+/// Layers to kernels: lower, fuse, schedule, plan, parallelize, outline, verify the cache.
+void buildKernelPipeline(mlir::OpPassManager &manager, const KernelPipelineOptions &options = {});
 /// VerifyCache that also hands its counts to `facts`, which must outlive it.
 std::unique_ptr<mlir::Pass> createVerifyCache(bool report, Facts *facts);
 /// Registers the passes and `--kernel-pipeline`.

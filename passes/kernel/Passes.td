@@ -50,11 +50,14 @@ def FuseEpilogues : Pass<"kernel-fuse-epilogues", "::mlir::func::FuncOp"> {
     destination if others read it. Rounding points stay: they are the
     arith.truncf operations of both regions. Attention has no epilogue and is
     left alone.
+
+    With `report` a remark says how many:
+    - `fused`: elementwise kernels fused
+    - `not-fused-no-producer`: elementwise kernels whose operands come from no kernel with an epilogue
+    - `not-fused-operand-later`: elementwise kernels with another operand that is not there yet
   }];
-  let statistics = [
-    Statistic<"numFused", "fused", "elementwise kernels fused">,
-    Statistic<"numNoProducer", "not-fused-no-producer", "elementwise kernels whose operands come from no kernel with an epilogue">,
-    Statistic<"numNotReady", "not-fused-operand-later", "elementwise kernels with another operand that is not there yet">,
+  let options = [
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
   ];
 }
 
@@ -76,10 +79,13 @@ def PlanMemory : Pass<"kernel-plan-memory", "::mlir::func::FuncOp"> {
     reads (the residual stream) shares only with its like: equal blocks then
     get equal plans and can share code. Arguments are one per (slot, type), so
     their number does not grow with depth.
+
+    With `report` a remark says how many:
+    - `buffers`: activation buffers
+    - `slots`: slots of the workspace
   }];
-  let statistics = [
-    Statistic<"numBuffers", "buffers", "activation buffers">,
-    Statistic<"numSlots", "slots", "slots of the workspace">,
+  let options = [
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
   ];
 }
 
@@ -90,9 +96,14 @@ def Parallelize : Pass<"kernel-parallelize", "::mlir::func::FuncOp"> {
     each kernel that reads what another wrote since the last barrier, or writes
     what another accessed. Kernels that do not depend on one another (query, key
     and value) run without a barrier between them.
+
+    With `report` a remark says how many:
+    - `barriers`: barriers in a step
   }];
   let dependentDialects = ["::mlir::omp::OpenMPDialect"];
-  let statistics = [Statistic<"numBarriers", "barriers", "barriers in a step">];
+  let options = [
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
+  ];
 }
 
 def TraceKernels : Pass<"kernel-trace", "::mlir::ModuleOp"> {
@@ -115,11 +126,15 @@ def OutlineBlocks : Pass<"kernel-outline-blocks", "::mlir::ModuleOp"> {
     and the relative names in the callee give the full name. Callees are
     `no_inline`, or LLVM would make the code grow with depth again. A remark
     gives the first difference of a block that shares with none before it.
+
+    With `report` a remark says how many:
+    - `blocks`: blocks outlined
+    - `functions`: functions made of them
+    - `not-shared`: blocks that share with none before them
   }];
   let dependentDialects = ["::mlir::func::FuncDialect"];
-  let statistics = [
-    Statistic<"numBlocks", "blocks", "blocks outlined">,
-    Statistic<"numFunctions", "functions", "functions made of them">,
+  let options = [
+    Option<"report", "report", "bool", "false", "says in a remark what was counted">,
   ];
 }
 

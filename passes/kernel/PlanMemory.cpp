@@ -1,5 +1,6 @@
 // The memory plan of activations: a linear scan over the levels of a step.
 // Equal blocks get equal plans, since slots are chosen in order, not by history.
+#include "IR/Counters.h"
 #include "graphc/IR/Kernel.h"
 #include "passes/kernel/Dependences.h"
 #include "passes/kernel/Passes.h"
@@ -14,6 +15,7 @@ namespace graphc::kernel {
 } // namespace graphc::kernel
 
 using namespace mlir;
+using namespace graphc;
 using namespace graphc::kernel;
 
 namespace {
@@ -43,6 +45,8 @@ static int64_t rowBytes(MemRefType type) {
 }
 
 struct PlanMemory : graphc::kernel::impl::PlanMemoryBase<PlanMemory> {
+  using PlanMemoryBase::PlanMemoryBase;
+
   void runOnOperation() override {
     func::FuncOp function = getOperation();
     if (function.isExternal())
@@ -73,6 +77,7 @@ struct PlanMemory : graphc::kernel::impl::PlanMemoryBase<PlanMemory> {
       buffer.erase();
     numBuffers += lives.size();
     numSlots += slots.size();
+    reportCounters(function, getArgument(), report, {&numBuffers, &numSlots});
   }
 
   /// Grows a life over the uses of its buffer, views included.
@@ -119,6 +124,9 @@ struct PlanMemory : graphc::kernel::impl::PlanMemoryBase<PlanMemory> {
                                   buffer.getLoc());
     return function.getArgument(index);
   }
+
+  Counter numBuffers{"buffers"};
+  Counter numSlots{"slots"};
 };
 
 } // namespace

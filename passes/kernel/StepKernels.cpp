@@ -1,5 +1,6 @@
 // The kernel of each kind of layer. Rounding points become arith.truncf in
 // epilogues, and nothing else does.
+#include "IR/LayerNames.h"
 #include "passes/kernel/StepBuilder.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -24,21 +25,7 @@ Value StepBuilder::constant(double value) {
 
 ArrayAttr StepBuilder::layersOf(Operation *op) {
   auto named = dyn_cast<layer::NamedLayer>(op);
-  return builder.getStrArrayAttr({named ? named.getLayerName() : StringRef("cast")});
-}
-
-std::string graphc::kernel::valueName(Value value) {
-  if (auto castOp = value.getDefiningOp<layer::CastOp>()) {
-    std::string name = valueName(castOp.getX());
-    llvm::raw_string_ostream(name) << " as " << getElementTypeOrSelf(value.getType());
-    return name;
-  }
-  Operation *op = value.getDefiningOp();
-  auto named = dyn_cast_or_null<layer::NamedLayer>(op);
-  std::string name = named ? named.getLayerName().str() : isa_and_nonnull<layer::UnpackOp>(op) ? "cache" : "";
-  if (auto result = dyn_cast<OpResult>(value); result && result.getResultNumber() > 0)
-    name += "#" + std::to_string(result.getResultNumber());
-  return name;
+  return builder.getStrArrayAttr({named ? named.getLayerName().str() : layer::valueName(op->getResult(0))});
 }
 
 /// Adds the epilogue: `epilogue` of the interior value and the fused operands
@@ -54,7 +41,7 @@ void StepBuilder::finish(EpilogueKernel kernel, Value result, ArrayRef<Value> fu
     scalar = widen(scalar);
   Value value = epilogue ? epilogue(scalars) : scalars.front();
   YieldOp::create(body, result.getLoc(), roundTo(value, getElementTypeOrSelf(result.getType())));
-  kernel->setAttr(kValuesAttr, builder.getStrArrayAttr({valueName(result)}));
+  kernel->setAttr(kValuesAttr, builder.getStrArrayAttr({layer::valueName(result)}));
 }
 
 void StepBuilder::lower(layer::ParamOp op) {
@@ -183,7 +170,7 @@ LogicalResult StepBuilder::lower(layer::CachedAttentionOp op) {
                             input("lengths", "batch"), destination(op.getY()), weights, /*scratch=*/ValueRange{},
                             op.getScale(), op.getCausal(), op.getWindowAttr(), slot.isRing(), phase, TileAttr{},
                             layersOf(op));
-  const std::string name = valueName(op.getY()), ofWeights = name + " weights";
+  const std::string name = layer::valueName(op.getY()), ofWeights = name + " weights";
   kernel->setAttr(kValuesAttr, weights ? builder.getStrArrayAttr({name, ofWeights}) : builder.getStrArrayAttr({name}));
   return success();
 }

@@ -1,6 +1,8 @@
 // Casts with reasons, and the types of structural ops.
 #include "passes/layer/Casts.h"
 
+#include "IR/CastReason.h"
+
 #include "llvm/ADT/SetVector.h"
 #include "mlir/Pass/Pass.h"
 
@@ -8,17 +10,18 @@ using namespace mlir;
 
 namespace graphc::layer {
 
-Value castTo(OpBuilder &builder, Value value, Type element, StringRef key, StringRef path, Counter &made) {
+Value castTo(OpBuilder &builder, Value value, Type element, CastRequest request, Counter &made) {
   if (getElementTypeOrSelf(value.getType()) == element)
     return value;
   ++made;
-  std::string reason;
-  llvm::raw_string_ostream(reason) << key << "=" << element << " " << path;
+  CastReason reason{(request.key + "=").str(), request.layer.str(), ""};
+  llvm::raw_string_ostream(reason.setting) << element;
+  reason.addPass(request.pass);
   return CastOp::create(builder, value.getLoc(), withElement(value.getType(), element), value,
-                        builder.getStrArrayAttr({reason}));
+                        builder.getStrArrayAttr({reason.text()}));
 }
 
-void castRowsToPin(CacheOp op, StringRef path, Counter &made) {
+void castRowsToPin(CacheOp op, StringRef attention, StringRef pass, Counter &made) {
   OpBuilder builder(op);
   for (OpOperand &operand : op->getOpOperands()) {
     Type element = op.getRowElement(operand.getOperandNumber());
@@ -27,7 +30,8 @@ void castRowsToPin(CacheOp op, StringRef path, Counter &made) {
       continue;
     // The first operand with rows holds the keys.
     const bool keys = operand.getOperandNumber() == 0 || !op.getRowElement(operand.getOperandNumber() - 1);
-    operand.set(castTo(builder, operand.get(), element, "pin", (path + (keys ? ".keys" : ".values")).str(), made));
+    const std::string side = (attention + (keys ? ".keys" : ".values")).str();
+    operand.set(castTo(builder, operand.get(), element, {"pin", side, pass}, made));
   }
 }
 
@@ -40,12 +44,20 @@ void inferStructuralTypes(Operation &op) {
     cache.inferCacheTypes();
 }
 
-ArrayAttr joinReasons(ArrayAttr first, ArrayAttr second) {
-  if (!first || !second)
-    return first ? first : second;
-  llvm::SetVector<Attribute> reasons(first.begin(), first.end());
-  reasons.insert(second.begin(), second.end());
-  return ArrayAttr::get(first.getContext(), reasons.getArrayRef());
+ArrayAttr joinReasons(ArrayAttr first, ArrayAttr second, StringRef pass) {
+  llvm::SetVector<Attribute> reasons;
+  for (ArrayAttr list : {first, second}) {
+    if (!list)
+      continue;
+    for (Attribute attribute : list)
+      if (auto reason = parseCastReason(cast<StringAttr>(attribute).getValue())) {
+        reason->addPass(pass);
+        reasons.insert(StringAttr::get(attribute.getContext(), reason->text()));
+      } else {
+        reasons.insert(attribute);
+      }
+  }
+  return reasons.empty() ? ArrayAttr() : ArrayAttr::get(reasons.front().getContext(), reasons.getArrayRef());
 }
 
 } // namespace graphc::layer

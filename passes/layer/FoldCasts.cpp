@@ -2,6 +2,7 @@
 // first, so that a demand for a type travels up through data movement in one
 // round; rounds repeat until nothing changes.
 #include "IR/Counters.h"
+#include "IR/LayerNames.h"
 #include "passes/layer/Casts.h"
 #include "passes/layer/Passes.h"
 
@@ -89,7 +90,7 @@ private:
     // rd_T(exact x) = rd_T(x); the inner cast is exact if its type holds x.
     if (auto inner = cast.getX().getDefiningOp<CastOp>();
         inner && holdsType(elementOf(inner.getY()), provedType(inner.getX()))) {
-      cast.setBecauseAttr(joinReasons(inner.getBecauseAttr(), cast.getBecauseAttr()));
+      cast.setBecauseAttr(joinReasons(inner.getBecauseAttr(), cast.getBecauseAttr(), getArgument()));
       cast.getXMutable().assign(inner.getX());
       changed = true;
       ++numThrough;
@@ -103,7 +104,7 @@ private:
     for (Operation *user : llvm::make_early_inc_range(cast.getX().getUsers()))
       if (auto other = dyn_cast<CastOp>(user);
           other && other != cast && other.getY().getType() == cast.getY().getType() && cast->isBeforeInBlock(other)) {
-        cast.setBecauseAttr(joinReasons(cast.getBecauseAttr(), other.getBecauseAttr()));
+        cast.setBecauseAttr(joinReasons(cast.getBecauseAttr(), other.getBecauseAttr(), getArgument()));
         ++numMerged;
         replace(other, cast.getY());
       }
@@ -163,16 +164,21 @@ private:
 
   void countKept(CastOp cast) {
     Operation *producer = cast.getX().getDefiningOp();
+    const auto kept = [&](Counter &counter, StringRef reason) {
+      countMissed(cast, getArgument(), counter, valueName(cast), reason);
+    };
     if (isa_and_nonnull<ParamOp>(producer))
-      ++numKeptParameter;
+      kept(numKeptParameter, "a parameter is converted");
     else if (!holdsType(elementOf(cast.getX()), elementOf(cast.getY())))
-      ++(holdsType(elementOf(cast.getY()), elementOf(cast.getX())) ? numKeptWidening : numKeptLossy);
+      holdsType(elementOf(cast.getY()), elementOf(cast.getX()))
+          ? kept(numKeptWidening, "it widens, so the interior type of a layer says nothing")
+          : kept(numKeptLossy, "the value is rounded already, to a type that is no subset");
     else if (!isa_and_nonnull<PolicyLayer, CastOp>(producer))
-      ++numKeptInput;
+      kept(numKeptInput, "the value has no producer that could round it");
     else if (!demandedType(cast.getX()))
-      ++numKeptDiffer;
+      kept(numKeptDiffer, "the value has uses in other types");
     else
-      ++numKeptLossy;
+      kept(numKeptLossy, "the value is rounded already, to a type that is no subset");
   }
 
   bool changed = false;

@@ -54,10 +54,9 @@ struct FuseCache : graphc::layer::impl::FuseCacheBase<FuseCache> {
 
 private:
   void visit(AttentionOp attention) {
-    if (!attention.getCache()) {
-      ++numNoSlot;
-      return;
-    }
+    if (!attention.getCache())
+      return countMissed(attention, getArgument(), numNoSlot, attention.getLayerName(),
+                         "it is over tensors: there is no cache to fuse with");
     Chain chain;
     chain.attention = attention;
     if (!match(chain))
@@ -69,7 +68,7 @@ private:
   }
 
   void miss(AttentionOp attention, Counter &reason, StringRef text) {
-    ++reason;
+    countMissed(attention, getArgument(), reason, attention.getLayerName(), text);
     attention.emitRemark() << "attention '" << attention.getLayerName() << "' is not fused with its cache: " << text;
   }
 
@@ -125,6 +124,8 @@ private:
 
   void fuse(Chain &chain, Operation *place) {
     AttentionOp attention = chain.attention;
+    countDone(attention, getArgument(), numFused, attention.getLayerName(),
+              "get, append, attention and put are one cached_attention, which updates its slot in place");
     OpBuilder builder(place);
     auto fused = CachedAttentionOp::create(
         builder, attention.getLoc(), attention.getY().getType(), chain.putBlock.getUpdated().getType(),
@@ -144,7 +145,6 @@ private:
       op->erase();
     if (chain.getBlock->use_empty())
       chain.getBlock->erase();
-    ++numFused;
   }
 
 private:

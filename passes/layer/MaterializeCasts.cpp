@@ -60,19 +60,19 @@ struct MaterializeCasts : graphc::layer::impl::MaterializeCastsBase<MaterializeC
       Value value = operand.get();
       if (auto reader = value.getDefiningOp<ParamOp>()) {
         if (reader.getStorage())
-          value = castTo(builder, value, *reader.getStorage(), "params", reader.getRef(), numParams);
+          value = castTo(builder, value, *reader.getStorage(), {"params", reader.getRef(), getArgument()}, numParams);
         else if (policy && policy.getParams())
-          value = castTo(builder, value, policy.getParams(), "params", name, numParams);
+          value = castTo(builder, value, policy.getParams(), {"params", name, getArgument()}, numParams);
       }
       if (!policy || !policy.getCompute()) {
         ++numFree;
         // From here on the query's type is that of the probabilities; without a
         // compute type they are not rounded.
         if (isa<AttentionOp, CachedAttentionOp, SeedAttentionOp>(layer) && operand.getOperandNumber() == 0)
-          value = castTo(builder, value, builder.getF32Type(), "compute", name, numCompute);
+          value = castTo(builder, value, builder.getF32Type(), {"compute", name, getArgument()}, numCompute);
       } else {
         const Value fitting = value;
-        value = castTo(builder, value, policy.getCompute(), "compute", name, numCompute);
+        value = castTo(builder, value, policy.getCompute(), {"compute", name, getArgument()}, numCompute);
         numFitting += value == fitting;
       }
       operand.set(value);
@@ -92,7 +92,7 @@ struct MaterializeCasts : graphc::layer::impl::MaterializeCastsBase<MaterializeC
       if (!layer.followsOutput(result.getResultNumber()))
         continue;
       result.setType(withElement(result.getType(), first));
-      Value rounded = castTo(builder, result, output, "output", layer.getLayerName(), numOutput);
+      Value rounded = castTo(builder, result, output, {"output", layer.getLayerName(), getArgument()}, numOutput);
       if (rounded != result)
         result.replaceAllUsesExcept(rounded, rounded.getDefiningOp());
     }
@@ -107,10 +107,10 @@ struct MaterializeCasts : graphc::layer::impl::MaterializeCastsBase<MaterializeC
           PolicyAttr policy = layer ? layer.getLayerPolicy() : PolicyAttr();
           OpBuilder builder(cache);
           if (policy && policy.getCompute())
-            operand.set(castTo(builder, operand.get(), policy.getCompute(), "compute", layer.getLayerName(),
-                               numCompute));
+            operand.set(castTo(builder, operand.get(), policy.getCompute(),
+                               {"compute", layer.getLayerName(), getArgument()}, numCompute));
         }
-    castRowsToPin(cache, layer ? layer.getLayerName() : "cache", numPin);
+    castRowsToPin(cache, layer ? layer.getLayerName() : "cache", getArgument(), numPin);
   }
 
 private:

@@ -101,7 +101,7 @@ def MaterializeCasts : Pass<"layer-materialize-casts", "::graphc::layer::GraphOp
     ```
     After:
     ```mlir
-    %0 = cast %x because ["compute=bf16 ffn.activation"] : tensor<?x?x8xf32> to tensor<?x?x8xbf16>
+    %0 = cast %x because ["compute=bf16 ffn.activation by materialize-casts"] : tensor<?x?x8xf32> to tensor<?x?x8xbf16>
     %y = silu "ffn.activation"(%0) policy<compute = bf16, output = f32> : (tensor<?x?x8xbf16>) -> tensor<?x?x8xf32>
     ```
     Left alone: integers, and every value of a cache type, which no cast accepts.
@@ -271,8 +271,8 @@ def PinCache : Pass<"layer-pin-cache", "::mlir::ModuleOp"> {
     ```
     After, `!cache` holding `keys = bf16, values = f16`:
     ```mlir
-    %0 = cast %k because ["pin=bf16 attend.keys"] : tensor<?x2x?x16xf32> to tensor<?x2x?x16xbf16>
-    %1 = cast %v because ["pin=f16 attend.values"] : tensor<?x2x?x16xf32> to tensor<?x2x?x16xf16>
+    %0 = cast %k because ["pin=bf16 attend.keys by pin-cache"] : tensor<?x2x?x16xf32> to tensor<?x2x?x16xbf16>
+    %1 = cast %v because ["pin=f16 attend.values by pin-cache"] : tensor<?x2x?x16xf32> to tensor<?x2x?x16xf16>
     %a, %cache1 = cached_attention "attend"(%q, %0, %1, %positions) in %cache[0] {scale = 1.0} : !heads, tensor<?x2x?x16xbf16>, tensor<?x2x?x16xf16>, !ids, !cache -> !heads
     ```
     Left alone: policies; a pin is independent of them.

@@ -153,7 +153,7 @@ private:
       for (Operation &op : graph.getBody().front()) {
         inferStructuralTypes(op);
         if (auto cache = dyn_cast<CacheOp>(op); cache && graph.getCasts() == Casts::Explicit)
-          castRowsToPin(cache, readerName(cache), numCasts);
+          castRowsToPin(cache, readerName(cache), getArgument(), numCasts);
       }
       graph.updateSignature();
     }

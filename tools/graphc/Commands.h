@@ -11,7 +11,7 @@ enum ExitCode : int {
   kSuccess = 0,
   kFailure = 1,        ///< The input cannot be compiled, imported or verified.
   kUsageError = 2,     ///< The command line is wrong.
-  kBrokenContract = 3, ///< Pin, memory budget or accuracy.
+  kBrokenContract = 3, ///< Pin, limit, memory budget or accuracy.
   kInternalError = 70, ///< A fault of graphc itself.
 };
 
@@ -24,5 +24,6 @@ int runMain(Arguments arguments);
 int evalMain(Arguments arguments);
 int benchMain(Arguments arguments);
 int verifyMain(Arguments arguments);
+int explainMain(Arguments arguments);
 
 } // namespace graphc

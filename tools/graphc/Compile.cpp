@@ -76,6 +76,7 @@ int CompileCommand::run(Arguments arguments) {
   Options options("graphc", kAbout);
   options.argument("MODEL", model, ".ir file, checkpoint folder, or '-'");
   flags.addModelOptions(options);
+  flags.addLimitOptions(options);
   options.custom("--emit", "STAGE",
                  [this](std::string_view text) -> absl::Status {
                    if (text != "so" && !parseStage(text))
@@ -92,9 +93,7 @@ int CompileCommand::run(Arguments arguments) {
                    return bytes.ok() ? (compile.memoryBudget = *bytes, absl::OkStatus()) : bytes.status();
                  },
                  "fails with code 3 if a session needs more; K, M, G, T are\npowers of 1024");
-  options.integer("--batch", "N", 1, compile.session.batch, "sequences of the session planned for (default 1)");
-  options.integer("--session-length", "N", 1, compile.session.capacity, "tokens a sequence of it (default: the model's most, at\nmost 4096)");
-  options.integer("-t --threads", "N", 1, compile.session.threads, "threads of it (default: all cores)");
+  flags.addSessionOptions(options);
   flags.addTargetOptions(options);
   if (std::optional<int> code = options.parse(arguments))
     return *code;

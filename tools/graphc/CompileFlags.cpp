@@ -5,6 +5,7 @@
 #include "Support/Message.h"
 #include "Support/Policy.h"
 
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -39,6 +40,32 @@ void CompileFlags::addModelOptions(Options &options) {
                  "outputs to keep: logits,hidden_states");
 }
 
+void CompileFlags::addLimitOptions(Options &options) {
+  options.custom("--max-casts", "N",
+                 [this](std::string_view text) -> absl::Status {
+                   int64_t number = 0;
+                   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+                   if (error != std::errc() || end != text.data() + text.size() || number < 0)
+                     return invalidArgument("must be an integer from 0 up, got '", text, "'");
+                   return used = true, compile.maxCasts = number, absl::OkStatus();
+                 },
+                 "fails with code 3 if more casts are left, and names them");
+  options.custom("--deny", "LIST",
+                 [this](std::string_view text) {
+                   for (std::string &name : splitList(text))
+                     compile.deny.push_back(std::move(name));
+                   return used = true, absl::OkStatus();
+                 },
+                 concat("fails with code 3 if the model has one of\n", join(deniableNames(), ",\n")));
+}
+
+void CompileFlags::addSessionOptions(Options &options) {
+  options.integer("--batch", "N", 1, compile.session.batch, "sequences of the session planned for (default 1)");
+  options.integer("--session-length", "N", 1, compile.session.capacity,
+                  "tokens a sequence of it (default: the model's most, at\nmost 4096)");
+  options.integer("-t --threads", "N", 1, compile.session.threads, "threads of it (default: all cores)");
+}
+
 void CompileFlags::addTargetOptions(Options &options) {
   options.custom("--target", "NAME", [this](std::string_view text) { return used = true, compile.target = text, absl::OkStatus(); },
                  concat(join(targetNames()), "\n(default: the best that this machine runs)"));
@@ -55,7 +82,7 @@ void CompileFlags::addTargetOptions(Options &options) {
   options.flag("--mlir-print-ir-after-all", inspect.printIrAfterAll, "prints the IR after each pass to standard error");
   options.text("--mlir-print-ir-tree-dir", "DIR", inspect.irTree, "writes the IR after each pass to files in DIR");
   options.flag("--mlir-timing", inspect.timing, "prints the time of each pass to standard error");
-  options.flag("--mlir-pass-statistics", inspect.statistics, "prints what the layer passes did, and why they did not");
+  options.flag("--mlir-pass-statistics", inspect.statistics, "prints what passes did, and why they did not");
   options.text("--reproducer", "FILE", inspect.reproducer, "where an internal error leaves what reproduces it\n(default: a new file in the temporary folder)");
 }
 

@@ -13,6 +13,10 @@ struct CompileFlags {
 
   /// Policy, pin and outputs.
   void addModelOptions(Options &options);
+  /// What must not be: --max-casts and --deny.
+  void addLimitOptions(Options &options);
+  /// The session that memory is planned for.
+  void addSessionOptions(Options &options);
   /// Target, optimisation and MLIR's inspection.
   void addTargetOptions(Options &options);
   /// To be called after parsing.

@@ -217,6 +217,7 @@ int RunCommand::run(Arguments arguments) {
                  },
                  "fails with code 3 if the session needs more; K, M, G, T are\npowers of 1024");
   flags.addModelOptions(options);
+  flags.addLimitOptions(options);
   flags.addTargetOptions(options);
   if (std::optional<int> code = options.parse(arguments))
     return *code;

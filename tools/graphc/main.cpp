@@ -25,6 +25,7 @@ constexpr Command kCommands[] = {
     {"eval", "does the same by the reference interpreter", evalMain},
     {"bench", "measures rates, and what they are of the machine's limits", benchMain},
     {"verify", "proves that the cache keeps its dtype, in place", verifyMain},
+    {"explain", "tells what is cast, fused and stored, and why", explainMain},
 };
 
 std::string help() {
@@ -38,7 +39,7 @@ std::string help() {
   for (const Command &command : kCommands)
     text += concat("  ", command.name, std::string(12 - command.name.size(), ' '), command.summary, "\n");
   return text + "\n'graphc COMMAND --help' explains a command and its options; 'graphc --version' prints the version.\n"
-                "Exit codes: 0 success; 1 the input cannot be compiled; 2 wrong usage; 3 a contract (pin, memory budget) is\n"
+                "Exit codes: 0 success; 1 the input cannot be compiled; 2 wrong usage; 3 a contract (pin, limit, memory budget) is\n"
                 "broken; 70 internal error.\n";
 }
 

@@ -1,7 +1,7 @@
 // RUN: graphc-opt %s --layer-expand-cache | FileCheck %s
 // RUN: graphc-opt %s --layer-expand-cache -o %t.once && graphc-opt %t.once --layer-expand-cache | diff %t.once -
 // RUN: graphc-opt %s --layer-pipeline="seed policy=compute=bf16,output=f32" -o %t.seed
-// RUN: grep -c 'because \["compute=bf16 cache.[01].put"\]' %t.seed | FileCheck %s --check-prefix=PUTS
+// RUN: grep -c 'because \["compute=bf16 cache.[01].put by materialize-casts"\]' %t.seed | FileCheck %s --check-prefix=PUTS
 // RUN: not grep 'layer.cache\|cache_append' %t.seed
 
 // A step narrows 2 L (L + 1) whole tensors in put_block_cache alone: 12 for the

@@ -22,7 +22,7 @@ layer.graph @moves_the_rounding_of_all_uses_to_the_producer(%x: !b) -> (!f) attr
 // reasons.
 // CHECK-LABEL: layer.graph @merges_equal_casts_and_keeps_the_value_wide
 // CHECK: silu "a"(%x) : (tensor<?x?x8xbf16>) -> tensor<?x?x8xf32>
-// CHECK-NEXT: %[[C:.*]] = cast %a because ["compute=bf16 b", "compute=bf16 c"] : tensor<?x?x8xf32> to tensor<?x?x8xbf16>
+// CHECK-NEXT: %[[C:.*]] = cast %a because ["compute=bf16 b by fold-casts", "compute=bf16 c by fold-casts"] : tensor<?x?x8xf32> to tensor<?x?x8xbf16>
 // CHECK-NEXT: relu "b"(%[[C]])
 // CHECK-NEXT: relu "c"(%[[C]])
 // CHECK-NOT: cast %
@@ -41,7 +41,7 @@ layer.graph @merges_equal_casts_and_keeps_the_value_wide(%x: !b) -> (!f, !b, !b)
 
 // F1, F2, F3: a cast reads through a cast that changes nothing.
 // CHECK-LABEL: layer.graph @reads_through_exact_casts
-// CHECK-NEXT: %[[W:.*]] = cast %x because ["compute=f32 a", "compute=f16 b"] : tensor<?x?x8xbf16> to tensor<?x?x8xf16>
+// CHECK-NEXT: %[[W:.*]] = cast %x because ["compute=f32 a by fold-casts", "compute=f16 b by fold-casts"] : tensor<?x?x8xbf16> to tensor<?x?x8xf16>
 // CHECK-NEXT: output same = %x : tensor<?x?x8xbf16>, other = %[[W]] : tensor<?x?x8xf16>
 !b = tensor<?x?x8xbf16>
 !h = tensor<?x?x8xf16>

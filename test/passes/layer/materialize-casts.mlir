@@ -4,14 +4,14 @@
 // The example of the pass's documentation.
 // CHECK-LABEL: layer.graph @rounds_operands_before_and_results_after
 // CHECK-SAME: casts = #layer.casts<explicit>
-// CHECK-NEXT: %[[X:.*]] = cast %x because ["compute=bf16 ffn.activation"] : tensor<?x?x8xf32> to tensor<?x?x8xbf16>
+// CHECK-NEXT: %[[X:.*]] = cast %x because ["compute=bf16 ffn.activation by materialize-casts"] : tensor<?x?x8xf32> to tensor<?x?x8xbf16>
 // CHECK-NEXT: %[[Y:.*]] = silu "ffn.activation"(%[[X]]) policy<compute = bf16, output = f32> : (tensor<?x?x8xbf16>) -> tensor<?x?x8xf32>
 // CHECK-NEXT: output y = %[[Y]] : tensor<?x?x8xf32>
 
 // Axon rounds the result to compute, then casts it to output.
 // AXON-LABEL: layer.graph @rounds_operands_before_and_results_after
 // AXON: %[[Y:.*]] = silu {{.*}} -> tensor<?x?x8xbf16>
-// AXON-NEXT: %[[O:.*]] = cast %[[Y]] because ["output=f32 ffn.activation"] : tensor<?x?x8xbf16> to tensor<?x?x8xf32>
+// AXON-NEXT: %[[O:.*]] = cast %[[Y]] because ["output=f32 ffn.activation by materialize-casts"] : tensor<?x?x8xbf16> to tensor<?x?x8xf32>
 // AXON-NEXT: output y = %[[O]]
 layer.graph @rounds_operands_before_and_results_after(%x: tensor<?x?x8xf32>) -> (tensor<?x?x8xf32>) attributes {input_names = ["x"]} {
   %y = silu "ffn.activation"(%x) policy<compute = bf16, output = f32> : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
@@ -39,10 +39,10 @@ layer.graph @output_defaults_to_compute(%x: tensor<?x?x8xf32>) -> (tensor<?x?x8x
 layer.parameter @w : tensor<16x8xf32>
 // CHECK-LABEL: layer.graph @rounds_parameters_to_params_and_to_compute
 // CHECK: %[[W:.*]] = param @w {storage = f16}
-// CHECK: %[[P:.*]] = cast %{{.*}} because ["params=bf16 embedder"] : tensor<16x8xf32> to tensor<16x8xbf16>
-// CHECK-NEXT: %[[C:.*]] = cast %[[P]] because ["compute=f16 embedder"] : tensor<16x8xbf16> to tensor<16x8xf16>
+// CHECK: %[[P:.*]] = cast %{{.*}} because ["params=bf16 embedder by materialize-casts"] : tensor<16x8xf32> to tensor<16x8xbf16>
+// CHECK-NEXT: %[[C:.*]] = cast %[[P]] because ["compute=f16 embedder by materialize-casts"] : tensor<16x8xbf16> to tensor<16x8xf16>
 // CHECK-NEXT: embedding "embedder"(%ids, %[[C]]) {{.*}} : (tensor<?x?xi32>, tensor<16x8xf16>) -> tensor<?x?x8xf32>
-// CHECK: %[[S:.*]] = cast %[[W]] because ["params=f16 w"] : tensor<16x8xf32> to tensor<16x8xf16>
+// CHECK: %[[S:.*]] = cast %[[W]] because ["params=f16 w by materialize-casts"] : tensor<16x8xf32> to tensor<16x8xf16>
 // CHECK-NEXT: dense "head"(%{{.*}}, %[[S]]) policy<params = bf16> : (tensor<?x?x8xf32>, tensor<16x8xf16>) -> tensor<?x?x16xf32>
 layer.graph @rounds_parameters_to_params_and_to_compute(%ids: tensor<?x?xi32>) -> (tensor<?x?x16xf32>) attributes {input_names = ["ids"]} {
   %w = param @w : tensor<16x8xf32>
@@ -62,12 +62,12 @@ layer.graph @rounds_parameters_to_params_and_to_compute(%ids: tensor<?x?xi32>) -
 !kv = tensor<?x2x?x16xf32>
 !heads = tensor<?x4x?x16xf32>
 // CHECK-LABEL: layer.graph @rounds_new_rows_to_compute_and_to_the_pin
-// CHECK: %[[KC:.*]] = cast %k because ["compute=bf16 attend"] : tensor<?x2x?x16xf32> to tensor<?x2x?x16xbf16>
-// CHECK-NEXT: %[[VC:.*]] = cast %v because ["compute=bf16 attend"]
-// CHECK-NEXT: %[[K:.*]] = cast %[[KC]] because ["pin=f32 attend.keys"] : tensor<?x2x?x16xbf16> to tensor<?x2x?x16xf32>
-// CHECK-NEXT: %[[V:.*]] = cast %[[VC]] because ["pin=f16 attend.values"] : tensor<?x2x?x16xbf16> to tensor<?x2x?x16xf16>
+// CHECK: %[[KC:.*]] = cast %k because ["compute=bf16 attend by materialize-casts"] : tensor<?x2x?x16xf32> to tensor<?x2x?x16xbf16>
+// CHECK-NEXT: %[[VC:.*]] = cast %v because ["compute=bf16 attend by materialize-casts"]
+// CHECK-NEXT: %[[K:.*]] = cast %[[KC]] because ["pin=f32 attend.keys by materialize-casts"] : tensor<?x2x?x16xbf16> to tensor<?x2x?x16xf32>
+// CHECK-NEXT: %[[V:.*]] = cast %[[VC]] because ["pin=f16 attend.values by materialize-casts"] : tensor<?x2x?x16xbf16> to tensor<?x2x?x16xf16>
 // CHECK-NEXT: cache_append %{{.*}}, %[[K]], %[[V]] at
-// CHECK-NEXT: %[[Q:.*]] = cast %q because ["compute=bf16 attend"]
+// CHECK-NEXT: %[[Q:.*]] = cast %q because ["compute=bf16 attend by materialize-casts"]
 // CHECK-NEXT: attention "attend"(%[[Q]]) over %{{.*}} : (tensor<?x4x?x16xbf16>, !slot, tensor<?x?xi32>) -> tensor<?x4x?x16xbf16>
 // CHECK-NOT: cast %
 layer.graph @rounds_new_rows_to_compute_and_to_the_pin(%q: !heads, %k: !kv, %v: !kv, %positions: tensor<?x?xi32>, %cache: !cache) -> (!heads, !cache) attributes {input_names = ["q", "k", "v", "positions", "cache"]} {

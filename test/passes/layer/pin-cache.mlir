@@ -7,8 +7,8 @@
 // The example of the pass's documentation.
 // CHECK: !slot = !layer.attention_cache<2 x 16, full, keys = bf16, values = f16>
 // CHECK-LABEL: layer.graph @casts_new_rows_in_front_of_the_op_that_stores_them
-// CHECK-NEXT: %[[K:.*]] = cast %k because ["pin=bf16 attend.keys"] : tensor<?x2x?x16xf32> to tensor<?x2x?x16xbf16>
-// CHECK-NEXT: %[[V:.*]] = cast %v because ["pin=f16 attend.values"] : tensor<?x2x?x16xf32> to tensor<?x2x?x16xf16>
+// CHECK-NEXT: %[[K:.*]] = cast %k because ["pin=bf16 attend.keys by pin-cache"] : tensor<?x2x?x16xf32> to tensor<?x2x?x16xbf16>
+// CHECK-NEXT: %[[V:.*]] = cast %v because ["pin=f16 attend.values by pin-cache"] : tensor<?x2x?x16xf32> to tensor<?x2x?x16xf16>
 // CHECK-NEXT: %[[A:.*]], %[[C:.*]] = cached_attention "attend"(%q, %[[K]], %[[V]], %positions) in %cache[0]
 // CHECK-NEXT: cache_advance %[[C]]
 // CHECK-NOT: cast %

@@ -17,6 +17,6 @@
 // Requested outputs are f32 and wide; the layers go on reading rounded values.
 // ALL: !slot = !layer.attention_cache<2 x 16, full, keys = f16, values = bf16>
 // ALL: %[[X:.*]] = embedding {{.*}} -> tensor<?x?x64xf32>
-// ALL: cast %[[X]] because ["compute=bf16 layers.0.self_attention_norm", "compute=bf16 layers.0.self_attention.residual"]
+// ALL: cast %[[X]] because ["compute=bf16 layers.0.self_attention_norm by materialize-casts+fold-casts", "compute=bf16 layers.0.self_attention.residual by materialize-casts+fold-casts"]
 // ALL: cached_attention {{.*}} -> tensor<?x4x?x16xbf16> weights tensor<?x4x?x?xf32>
 // ALL: output logits = {{.*}}, hidden_states = {{.*}}, attentions = {{.*}}, cache = {{.*}} : !cache
