@@ -137,7 +137,7 @@ struct LogitsView {
 
 /// (rows, width), row-major, in the session's memory: valid until its next forward.
 struct OutputView {
-  std::string_view name;  ///< "hidden_states.0".
+  std::string_view name;  ///< "hidden_states.0"; "attentions.0", whose rows are (heads, capacity).
   std::string_view dtype; ///< "f32", "bf16", ..
   const void *data = nullptr;
   int64_t rows = 0;
@@ -166,6 +166,26 @@ public:
 
   /// Empties one sequence.
   absl::Status reset(int64_t sequence);
+  /// Shortens a sequence to its first `length` tokens. What follows is then what a
+  /// session fed with those tokens alone would give, to the bit. InvalidArgument
+  /// for a length beyond the sequence; OutOfRange, saying how far it can go, if a
+  /// layer with a window has lost rows that the next token sees.
+  absl::Status rewind(int64_t sequence, int64_t length);
+
+  /// Writes the cache to a file, which is replaced as a whole or not at all: rows
+  /// up to each sequence's length (of a window, those in it), and the token that
+  /// a generator took last. FailedPrecondition for a cache that has not a row for
+  /// each token; Unavailable if the file cannot be written.
+  absl::Status saveCache(const std::string &path) const;
+  /// Replaces the cache by one that was saved, of the same model, weights, policy,
+  /// dtypes, layout and batch; the capacity may be another, if sequences fit in it
+  /// and no rope depends on it. Else FailedPrecondition with what was expected and
+  /// found; InvalidArgument for a file that is none or damaged, NotFound for no
+  /// file. The session is then as it was.
+  absl::Status loadCache(const std::string &path);
+  /// Tokens of each sequence in a saved cache; errors as those of loadCache.
+  static absl::StatusOr<std::vector<int32_t>> savedLengths(const std::string &path);
+
   /// Tokens in the cache of each sequence: (batch).
   std::span<const int32_t> lengths() const;
 
@@ -179,6 +199,7 @@ public:
 
 private:
   friend struct TraceAccess;
+  friend class Generator;
   struct State;
   explicit Session(std::unique_ptr<State> state);
   std::unique_ptr<State> state;
@@ -231,7 +252,8 @@ struct Generation {
 };
 
 /// Generates in a session that goes on: each call continues the sequences where
-/// the last one left them.
+/// the last one left them. The last token of each is not in the cache yet; the
+/// session keeps it for whatever generates next, and saves it with the cache.
 class Generator {
 public:
   /// `session` must outlive the generator.
@@ -248,8 +270,6 @@ public:
 private:
   class Run;
   Session &session;
-  /// The last token of each sequence, which is not in the cache yet; -1: none.
-  std::vector<int32_t> pending;
 };
 
 /// Generates once, in a session made for it: a sequence for each prompt, and

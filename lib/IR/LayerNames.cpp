@@ -17,10 +17,14 @@ std::string valueName(Value value) {
     auto graph = dyn_cast<GraphOp>(argument.getOwner()->getParentOp());
     return graph ? cast<StringAttr>(graph.getInputNames()[argument.getArgNumber()]).str() : "";
   }
-  auto named = value.getDefiningOp<NamedLayer>();
-  const bool isWeights = isa<AttentionOp, CachedAttentionOp, SeedAttentionOp>(value.getDefiningOp()) &&
-                         cast<OpResult>(value).getResultNumber() > 0 && isFloatTensor(value.getType());
-  return named ? named.getLayerName().str() + (isWeights ? " weights" : "") : "";
+  Operation *op = value.getDefiningOp();
+  auto named = dyn_cast<NamedLayer>(op);
+  std::string name = named ? named.getLayerName().str() : isa<UnpackOp>(op) ? "cache" : "";
+  const unsigned number = cast<OpResult>(value).getResultNumber();
+  if (number == 0 || isCache(value.getType()))
+    return name;
+  const bool isWeights = isa<AttentionOp, CachedAttentionOp, SeedAttentionOp>(op);
+  return name + (isWeights ? std::string(" weights") : "#" + std::to_string(number));
 }
 
 StringRef blockOf(StringRef layerName) {

@@ -186,6 +186,18 @@ int graphc_session_reset(graphc_session *session, int64_t sequence, char **error
   return exitOf(guarded([&] { return session->session->reset(sequence); }), error);
 }
 
+int graphc_session_rewind(graphc_session *session, int64_t sequence, int64_t length, char **error) {
+  return exitOf(guarded([&] { return session->session->rewind(sequence, length); }), error);
+}
+
+int graphc_session_save(const graphc_session *session, const char *path, char **error) {
+  return exitOf(guarded([&] { return path ? session->session->saveCache(path) : missing("path"); }), error);
+}
+
+int graphc_session_load(graphc_session *session, const char *path, char **error) {
+  return exitOf(guarded([&] { return path ? session->session->loadCache(path) : missing("path"); }), error);
+}
+
 uint64_t graphc_session_cache_bytes(const graphc_session *session) {
   return session->session->cacheBytes();
 }

@@ -3,6 +3,7 @@
 // something follows it.
 #include "Runtime/ModelParts.h"
 #include "Runtime/Sampler.h"
+#include "Runtime/SessionState.h"
 #include "Support/Message.h"
 #include "Support/Program.h"
 
@@ -55,7 +56,7 @@ private:
   bool isEos(int32_t id) const;
 
   Session &session;
-  std::vector<int32_t> &pending;
+  std::vector<int32_t> &pending; ///< Of the session, which drops those that enter the cache.
   const GenerateOptions &options;
   std::vector<Sequence> sequences;
   std::vector<NewTokens> step; ///< The tokens of the next forward.
@@ -75,7 +76,6 @@ absl::Status Generator::Run::begin(std::span<const std::vector<int32_t>> prompts
                            session.options().batch, ", got ", prompts.size());
   if (options.maxNewTokens < 0)
     return invalidArgument("new tokens must be at least 0, got ", options.maxNewTokens);
-  pending.resize(size_t(session.options().batch), -1);
   result.sequences.resize(prompts.size());
   result.cacheDType = session.cacheDType();
   result.cacheBytes = session.cacheBytes();
@@ -85,7 +85,7 @@ absl::Status Generator::Run::begin(std::span<const std::vector<int32_t>> prompts
     Sequence &sequence = sequences.emplace_back(Sequence{{}, Sampler(sampling), {}, true});
     if (tokenizer)
       sequence.decoder.emplace(*tokenizer, /*skipSpecialTokens=*/true);
-    if (session.lengths()[i] > 0 && pending[i] >= 0)
+    if (pending[i] >= 0)
       sequence.prompt.push_back(pending[i]);
     sequence.prompt.insert(sequence.prompt.end(), prompts[i].begin(), prompts[i].end());
     if (sequence.prompt.empty())
@@ -140,8 +140,6 @@ absl::Status Generator::Run::takeStep(double &seconds) {
   absl::StatusOr<LogitsView> logits = session.forward(step);
   if (!logits.ok())
     return logits.status();
-  for (const NewTokens &entry : step)
-    pending[size_t(entry.sequence)] = -1; // it is in the cache now
   if (options.maxNewTokens == 0) {
     seconds += watch.lap();
     step.clear();
@@ -187,7 +185,7 @@ absl::StatusOr<Generation> Generator::generate(std::span<const std::vector<int32
       return read.status();
     tokenizer = read.value_or(nullptr);
   }
-  Run run(session, pending, options);
+  Run run(session, session.state->pending, options);
   if (absl::Status status = run.begin(prompts, tokenizer); !status.ok())
     return status;
   return run.finish();

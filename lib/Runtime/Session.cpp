@@ -98,11 +98,16 @@ LogitsView Session::State::run(std::span<const NewTokens> tokens) {
     (packed.isDecode ? code.decode : code.prefill)(pointers.data(), dims.data());
     for (const Carried &carried : carries)
       std::swap(pointers[carried.before], pointers[carried.after]);
-    for (int64_t s = 0; s < options.batch; ++s)
+    for (int64_t s = 0; s < options.batch; ++s) {
       lengths[s] += starts[s + 1] - starts[s];
+      reached[s] = std::max(reached[s], lengths[s]);
+    }
     tokensDone += packed.tokens;
     rowsDone += packed.rows;
   }
+  for (const NewTokens &entry : tokens) // not before: a generator's ids are these
+    if (!entry.ids.empty())
+      pending[entry.sequence] = -1;
   if (!logits)
     return {};
   const Output &output = outputs[*logits];
@@ -158,16 +163,6 @@ float OutputView::at(int64_t row, int64_t column) const {
   widenTo(&value, static_cast<const std::byte *>(data) +
                       uint64_t(row * width + column) * byteSize(type), type, 1);
   return value;
-}
-
-absl::Status Session::reset(int64_t sequence) {
-  if (sequence < 0 || sequence >= state->options.batch)
-    return invalidArgument("sequence must be from 0 to ", state->options.batch - 1, ", got ",
-                           sequence);
-  if (!state->carries.empty())
-    return state->resetSeed();
-  state->lengths[sequence] = 0;
-  return absl::OkStatus();
 }
 
 std::span<const int32_t> Session::lengths() const {

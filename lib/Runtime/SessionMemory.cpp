@@ -90,6 +90,9 @@ absl::Status Session::State::allocate(PlanRequest request) {
   starts = inputAt(places.starts);
   lengths = inputAt(places.lengths);
   rowIds = inputAt(places.rowIds);
+  pending.assign(size_t(request.batch), -1);
+  reached.assign(size_t(request.batch), 0);
+  loaded.assign(size_t(request.batch), 0);
   hook = {ignoreKernel, nullptr};
   for (size_t i = 0; i < program.bindings.size(); ++i) {
     pointers.push_back(pointerOf(i, places.bindings[i]));

@@ -12,6 +12,8 @@
 
 namespace graphc {
 
+struct SavedCache;
+
 struct Session::State {
   State(std::shared_ptr<const Model> model, const Program &program)
       : model(std::move(model)), program(program) {}
@@ -21,6 +23,11 @@ struct Session::State {
   /// The first error of `tokens`; if there is none, sets the totals.
   absl::Status check(std::span<const NewTokens> tokens);
   LogitsView run(std::span<const NewTokens> tokens);
+
+  // The cache between forwards (SessionCache.cpp).
+  absl::StatusOr<SavedCache> describeCache() const;
+  std::vector<std::span<std::byte>> rowsOf(const SavedCache &saved) const;
+  int64_t shortestRewind(int64_t sequence) const;
 
   std::shared_ptr<const Model> model;
   const Program &program;
@@ -41,6 +48,11 @@ struct Session::State {
   int32_t *starts = nullptr;    ///< (batch + 1)
   int32_t *lengths = nullptr;   ///< (batch); kept from call to call.
   int32_t *rowIds = nullptr;    ///< (rows)
+
+  // Of each sequence: (batch).
+  std::vector<int32_t> pending; ///< The token that a generator took last and the cache has not; -1: none.
+  std::vector<int32_t> reached; ///< Its greatest length since it was empty: rings have lost the rows before.
+  std::vector<int32_t> loaded;  ///< Its length when it was loaded: rings never had the rows before.
   int64_t chunk = 0;            ///< Most tokens of one call, given batch and capacity.
 
   /// A result, whose rows the calls of one forward fill in turn.

@@ -41,7 +41,7 @@ absl::Status writeAll(int fd, std::string_view bytes, const std::string &path) {
   return absl::OkStatus();
 }
 
-absl::Status writeChunks(int fd, std::initializer_list<std::string_view> chunks,
+absl::Status writeChunks(int fd, std::span<const std::string_view> chunks,
                          const std::string &path) {
   for (std::string_view chunk : chunks)
     if (absl::Status status = writeAll(fd, chunk, path); !status.ok())
@@ -78,7 +78,7 @@ absl::StatusOr<std::string> readFile(const std::string &path, size_t maxBytes) {
 }
 
 absl::Status writeFileAtomically(const std::string &path,
-                                 std::initializer_list<std::string_view> chunks) {
+                                 std::span<const std::string_view> chunks) {
   struct stat existing;
   if (::stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode)) {
     const Descriptor file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};

@@ -5,6 +5,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,11 @@ absl::StatusOr<std::string> readFile(const std::string &path, size_t maxBytes = 
 /// renames it to `path`. A path that names something other than a regular file
 /// (a pipe, /dev/null) is written directly, since a rename would replace it.
 absl::Status writeFileAtomically(const std::string &path,
-                                 std::initializer_list<std::string_view> chunks);
+                                 std::span<const std::string_view> chunks);
+/// The same of a list in braces.
+inline absl::Status writeFileAtomically(const std::string &path,
+                                        std::initializer_list<std::string_view> chunks) {
+  return writeFileAtomically(path, std::span(chunks.begin(), chunks.size()));
+}
 
 } // namespace graphc

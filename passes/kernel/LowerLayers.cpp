@@ -31,6 +31,9 @@ LogicalResult StepBuilder::lower(Operation &op) {
         if (other->hasTrait<layer::IsElementwise>())
           return lowerElementwise(*other), success();
         auto named = dyn_cast<layer::NamedLayer>(other);
+        if (auto attention = dyn_cast<layer::AttentionOp>(other); attention && !attention.getCache())
+          return other->emitError("attention '") << attention.getLayerName() << "' must have a cache to be compiled, got "
+                                                 << "none: give the graph one, or run it with 'graphc eval'";
         return other->emitError("layer '") << (named ? named.getLayerName() : other->getName().getStringRef()) << "' ("
                                            << other->getName() << ") has no kernel for these operands";
       });

@@ -1,5 +1,6 @@
 // The values of a cache are carried: the step reads `before` and writes `after`,
 // and the session makes the one the other between steps.
+#include "IR/LayerNames.h"
 #include "passes/kernel/StepBuilder.h"
 
 using namespace mlir;
@@ -66,7 +67,7 @@ bool SeedLayers::handles(Operation &op) {
 }
 
 void SeedLayers::trace(Operation *kernel, Value value) {
-  kernel->setAttr(kValuesAttr, step.body.getStrArrayAttr({valueName(value)}));
+  kernel->setAttr(kValuesAttr, step.body.getStrArrayAttr({layer::valueName(value)}));
 }
 
 /// Memory of a value of the cache: leaves (batch * maxLen, heads * headDim), the

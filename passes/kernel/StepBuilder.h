@@ -96,8 +96,4 @@ private:
   SeedLayers seed;
 };
 
-/// What a value is called in traces: its layer, and the types it was cast to. A
-/// further result of a layer has its number behind the name.
-std::string valueName(mlir::Value value);
-
 } // namespace graphc::kernel

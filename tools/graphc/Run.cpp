@@ -25,17 +25,18 @@ struct RunCommand {
   std::string path;
   CompileFlags flags;
   GenerationFlags generation;
+  std::string saveCache, loadCache;
   uint64_t memoryBudget = 0;
 
   int run(Arguments arguments);
   absl::Status execute();
   absl::StatusOr<std::shared_ptr<const Executable>> executable();
-  SessionOptions session(const Prompts &prompts) const;
+  absl::StatusOr<SessionOptions> session(const Prompts &prompts) const;
   absl::Status checkBudget(const Executable &executable, const SessionOptions &options) const;
-  absl::Status writeOutputs(const std::shared_ptr<const Model> &model, const Prompts &prompts) const;
+  absl::Status writeOutputs(const std::shared_ptr<const Model> &model, const Prompts &prompts, SessionOptions options) const;
   absl::Status writeHiddenStates(const Session &session, const Prompts &prompts) const;
   absl::Status writeAttentions(const Session &session, const Prompts &prompts) const;
-  absl::Status generate(const std::shared_ptr<const Model> &model, const Prompts &prompts) const;
+  absl::Status generate(const std::shared_ptr<const Model> &model, const Prompts &prompts, const SessionOptions &sizes) const;
 };
 
 } // namespace
@@ -58,13 +59,24 @@ absl::StatusOr<std::shared_ptr<const Executable>> RunCommand::executable() {
   return compiled->executable();
 }
 
-/// A session for the prompts and their new tokens.
-SessionOptions RunCommand::session(const Prompts &prompts) const {
+/// A session for the prompts and their new tokens, behind what the loaded cache has.
+absl::StatusOr<SessionOptions> RunCommand::session(const Prompts &prompts) const {
   SessionOptions options;
   options.batch = prompts.size();
   options.threads = generation.threads;
-  options.capacity = generation.sessionLength ? generation.sessionLength
-                                              : std::max<int64_t>(longest(prompts) + generation.newTokens, 1);
+  int64_t needed = longest(prompts) + generation.newTokens;
+  options.stateRows = 0;
+  for (const std::vector<int32_t> &prompt : prompts)
+    options.stateRows += prompt.size() + 1; // one may wait from the last run
+  if (!loadCache.empty()) {
+    absl::StatusOr<std::vector<int32_t>> lengths = Session::savedLengths(loadCache);
+    if (!lengths.ok())
+      return lengths.status();
+    const size_t both = std::min(lengths->size(), prompts.size()); // loading says so if there are more
+    for (size_t i = 0; i < both; ++i)
+      needed = std::max(needed, (*lengths)[i] + 1 + int64_t(prompts[i].size()) + generation.newTokens);
+  }
+  options.capacity = generation.sessionLength ? generation.sessionLength : std::max<int64_t>(needed, 1);
   return options;
 }
 
@@ -84,22 +96,27 @@ absl::Status RunCommand::execute() {
     return opened.status().code() == absl::StatusCode::kInvalidArgument
                ? absl::FailedPreconditionError(opened.status().message()) : opened.status();
   const std::shared_ptr<const Model> &model = *opened;
-  absl::StatusOr<Prompts> prompts = generation.prompts([&](const std::string &text) { return model->encode(text); });
+  const bool isStart = loadCache.empty(); // a conversation has one BOS token
+  absl::StatusOr<Prompts> prompts = generation.prompts([&](const std::string &text) { return model->encode(text, isStart); });
   if (!prompts.ok())
     return prompts.status();
-  if (absl::Status status = checkBudget(**code, session(*prompts)); !status.ok())
+  absl::StatusOr<SessionOptions> sizes = session(*prompts);
+  if (!sizes.ok())
+    return sizes.status().code() == absl::StatusCode::kInvalidArgument
+               ? absl::FailedPreconditionError(sizes.status().message()) : sizes.status();
+  if (absl::Status status = checkBudget(**code, *sizes); !status.ok())
     return status;
-  if (absl::Status status = writeOutputs(model, *prompts); !status.ok())
+  if (absl::Status status = writeOutputs(model, *prompts, *sizes); !status.ok())
     return status;
-  return generation.newTokens ? generate(model, *prompts) : absl::OkStatus();
+  return generation.newTokens || !saveCache.empty() ? generate(model, *prompts, *sizes) : absl::OkStatus();
 }
 
 /// Runs the prompts alone, for the outputs of all their tokens.
-absl::Status RunCommand::writeOutputs(const std::shared_ptr<const Model> &model, const Prompts &prompts) const {
+absl::Status RunCommand::writeOutputs(const std::shared_ptr<const Model> &model, const Prompts &prompts, SessionOptions options) const {
   if (generation.neededOutputs().empty())
     return absl::OkStatus();
-  SessionOptions options = session(prompts);
   std::vector<NewTokens> tokens;
+  options.logitRows = 0;
   for (const std::vector<int32_t> &prompt : prompts) {
     tokens.push_back({int64_t(tokens.size()), prompt, NewTokens::Logits::All});
     options.logitRows += prompt.size();
@@ -174,10 +191,10 @@ absl::Status RunCommand::writeAttentions(const Session &session, const Prompts &
   return writeFloats(generation.attentionsOut, {layers, batch, heads, width, width}, padded);
 }
 
-absl::Status RunCommand::generate(const std::shared_ptr<const Model> &model, const Prompts &prompts) const {
-  const bool streams = prompts.size() == 1 && !generation.printTokens;
+absl::Status RunCommand::generate(const std::shared_ptr<const Model> &model, const Prompts &prompts, const SessionOptions &sizes) const {
+  const bool streams = prompts.size() == 1 && !generation.printTokens && generation.newTokens;
   const bool hasText = !generation.printTokens && model->encode("").ok();
-  if (!generation.printTokens && !hasText)
+  if (!generation.printTokens && !hasText && generation.newTokens)
     return absl::FailedPreconditionError(concat("folder '", weightsFolder(generation.weights, path),
                                                 "' has no tokenizer.json to make text with; ask for --print-tokens"));
   GenerateOptions options;
@@ -190,9 +207,18 @@ absl::Status RunCommand::generate(const std::shared_ptr<const Model> &model, con
       std::fwrite(token.text.data(), 1, token.text.size(), stdout), std::fflush(stdout);
     return !std::ferror(stdout); // a closed pipe ends it
   };
-  absl::StatusOr<Generation> result = generateFromIds(model, prompts, options, session(prompts));
+  absl::StatusOr<std::unique_ptr<Session>> session = Session::create(model, sizes);
+  if (!session.ok())
+    return session.status();
+  if (absl::Status status = loadCache.empty() ? absl::OkStatus() : (*session)->loadCache(loadCache); !status.ok())
+    return status;
+  absl::StatusOr<Generation> result = Generator(**session).generate(prompts, options);
   if (!result.ok())
     return result.status();
+  if (absl::Status status = saveCache.empty() ? absl::OkStatus() : (*session)->saveCache(saveCache); !status.ok())
+    return status;
+  if (generation.newTokens == 0)
+    return absl::OkStatus();
   Prompts ids;
   std::string text = streams ? "\n" : "";
   for (const Generation::Sequence &sequence : result->sequences) {
@@ -210,6 +236,8 @@ int RunCommand::run(Arguments arguments) {
   Options options("graphc run", kAbout);
   options.argument("MODEL", path, "shared object, .ir file, checkpoint folder, or '-' for a graph\non standard input");
   generation.add(options);
+  options.text("--save-cache", "FILE", saveCache, "writes the cache, so that a later run can go on from here");
+  options.text("--load-cache", "FILE", loadCache, "goes on from a cache that --save-cache wrote, with the same\nmodel, policy and pin: the prompt follows what is in it");
   options.custom("--memory-budget", "BYTES",
                  [this](std::string_view text) -> absl::Status {
                    absl::StatusOr<uint64_t> bytes = parseBytes(text);
@@ -222,6 +250,8 @@ int RunCommand::run(Arguments arguments) {
   if (std::optional<int> code = options.parse(arguments))
     return *code;
   flags.finish();
+  if (!loadCache.empty() && !generation.neededOutputs().empty())
+    return options.usageError("--load-cache cannot be combined with --logits-out and the like: these are of whole prompts");
   const absl::Status status = execute();
   return status.ok() ? kSuccess : report("graphc run", status, flags.compile.inspect.reproducer);
 }

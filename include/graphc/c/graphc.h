@@ -75,6 +75,14 @@ void graphc_session_close(graphc_session *session);
 int64_t graphc_session_length(const graphc_session *session, int64_t sequence);
 /* Empties `sequence`. */
 int graphc_session_reset(graphc_session *session, int64_t sequence, char **error);
+/* Shortens `sequence` to its first `length` tokens; an error says how far it can
+   go where a layer with a window has lost older rows. */
+int graphc_session_rewind(graphc_session *session, int64_t sequence, int64_t length, char **error);
+/* Writes the cache to the file `path`, and replaces it by one that was saved: of the
+   same model, weights, policy, cache dtypes and batch, or it is an error that
+   changes nothing. */
+int graphc_session_save(const graphc_session *session, const char *path, char **error);
+int graphc_session_load(graphc_session *session, const char *path, char **error);
 /* Bytes of keys, values and lengths, and their dtype ("bf16"), which is valid as
    long as the session. */
 uint64_t graphc_session_cache_bytes(const graphc_session *session);

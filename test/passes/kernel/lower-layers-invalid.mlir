@@ -31,3 +31,13 @@ layer.graph @main(%input_ids: !ids, %q: !q, %cache: !cache) -> (!q, tensor<?x2x?
   %wide = cast %w because ["output=f32 layers.0.self_attention"] : !w to tensor<?x2x?x?xf32>
   output y = %y : !q, w = %wide : tensor<?x2x?x?xf32>, cache = %cache1 : !cache
 }
+
+// -----
+
+!ids = tensor<?x?xi32>
+!q = tensor<?x2x?x8xf32>
+layer.graph @main(%input_ids: !ids, %q: !q) -> (!q) attributes {input_names = ["input_ids", "q"], casts = #layer.casts<explicit>} {
+  // expected-error @+1 {{attention 'layers.0.self_attention' must have a cache to be compiled, got none: give the graph one, or run it with 'graphc eval'}}
+  %y = attention "layers.0.self_attention"(%q, %q, %q) at %input_ids {scale = 1.0, causal} : (!q, !q, !q, !ids) -> !q
+  output y = %y : !q
+}
