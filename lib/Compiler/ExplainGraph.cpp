@@ -79,14 +79,28 @@ static std::string relative(StringRef name, StringRef block) {
   return name.str();
 }
 
+/// The same for a value that may be of another block: equal blocks stay equal.
+static std::string relativeValue(StringRef name, StringRef block) {
+  const StringRef home = layer::blockOf(name);
+  return !block.empty() && !home.empty() && home != block ? "previous block" : relative(name, block);
+}
+
 namespace {
 /// Sorts the ops of a graph into blocks, in order of appearance.
 class Segments {
 public:
   explicit Segments(layer::GraphOp graph) {
     Block &body = graph.getBody().front();
+    StringRef current; // what serves all blocks or moves the cache goes with the layer before it
+    for (Operation &op : body) {
+      if (auto named = dyn_cast<layer::NamedLayer>(op))
+        current = layer::blockOf(named.getLayerName());
+      else if (isa<layer::CacheOp, layer::PositionsOp>(op))
+        blocks[&op] = current.str();
+    }
     for (Operation &op : llvm::reverse(body)) // users first: an op without a name goes with them
-      blocks[&op] = placeOf(&op).str();
+      if (!blocks.contains(&op))
+        blocks[&op] = placeOf(&op).str();
     bool seenBlock = false;
     for (Operation &op : body) {
       StringRef block = blocks[&op];
@@ -102,7 +116,7 @@ public:
     json nodes = json::array();
     for (Operation *op : ops) {
       index[op] = nodes.size();
-      json node = {{"o", op->getName().stripDialect().str()}, {"n", relative(nameOf(op), block)}};
+      json node = {{"o", op->getName().stripDialect().str()}, {"n", relativeValue(nameOf(op), block)}};
       std::vector<std::string> types;
       for (Type type : op->getResultTypes())
         types.push_back(typeText(type));
@@ -124,7 +138,7 @@ public:
         if (maker && found != index.end())
           node["i"].push_back(found->second);
         else
-          node["i"].push_back(outsideName(operand, block));
+          node["i"].push_back(relativeValue(layer::valueName(operand), block));
       }
       nodes.push_back(std::move(node));
     }
@@ -159,13 +173,6 @@ private:
       if (auto named = operand.getDefiningOp<layer::NamedLayer>())
         return layer::blockOf(named.getLayerName());
     return "";
-  }
-
-  /// The value of another block: its name there, so that equal blocks stay equal.
-  static std::string outsideName(Value value, StringRef block) {
-    const std::string name = layer::valueName(value);
-    const StringRef home = layer::blockOf(name);
-    return !block.empty() && !home.empty() ? "previous block" : name;
   }
 
   llvm::DenseMap<Operation *, std::string> blocks;

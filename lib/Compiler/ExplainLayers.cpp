@@ -88,8 +88,10 @@ void Explainer::gatherSlots(layer::GraphOp graph) {
     fact.rows = slot.type.isFull() ? "full" : slot.type.isCross() ? "cross" : "window " + std::to_string(slot.type.getWindow());
     fact.kvHeads = slot.type.getKvHeads();
     fact.headDim = slot.type.getHeadDim();
-    fact.keys = slot.type.getKeys() ? textOf(slot.type.getKeys()) : "auto";
-    fact.values = slot.type.getValues() ? textOf(slot.type.getValues()) : "auto";
+    for (auto [text, side] : {std::pair(&fact.keys, slot.type.getKeys()), std::pair(&fact.values, slot.type.getValues())}) {
+      auto dtype = side ? layer::dtypeOf(side) : std::nullopt;
+      *text = dtype ? std::string(info(*dtype).name) : "auto";
+    }
     fact.keyRule = fact.valueRule = "compute";
     fact.isFused = llvm::any_of(slot.readers, [](layer::PolicyLayer reader) {
       return isa<layer::CachedAttentionOp>(reader.getOperation());

@@ -53,7 +53,7 @@ Explainer::Explainer(const CompileOptions &options, MLIRContext &context, bool g
   facts.semantics = options.policySemantics;
   stages = {{"segments", nlohmann::json::array()}, {"stages", nlohmann::json::array()}};
   remark::RemarkCategories categories;
-  categories.all = "(layer|kernel)-.*"; // graphc's own passes
+  categories.passed = categories.missed = categories.analysis = "(layer|kernel)-.*"; // graphc's own passes
   (void)remark::enableOptimizationRemarks(context, std::make_unique<RemarkListener>(*this),
                                           std::make_unique<remark::RemarkEmittingPolicyAll>(), categories);
 }

@@ -22,6 +22,11 @@ static Value behindViews(Value memref) {
 
 //===-- Bindings ------------------------------------------------------------===//
 
+/// Kinds of memory that a step may write, beside the cache.
+static bool isDestination(StringAttr kind) {
+  return kind && (kind == "buffer" || kind == "output" || kind == "carry");
+}
+
 BoundMemory::BoundMemory(ModuleOp module) {
   for (auto function : module.getOps<func::FuncOp>()) {
     if (!kernel::isStepFunction(function))
@@ -30,7 +35,7 @@ BoundMemory::BoundMemory(ModuleOp module) {
     for (BlockArgument argument : function.getArguments())
       if (auto binding = function.getArgAttrOfType<DictionaryAttr>(argument.getArgNumber(), kernel::kBindingAttr))
         bound[argument] = {binding.getAs<StringAttr>("kind"), binding.getAs<StringAttr>("name"),
-                           binding.getAs<ArrayAttr>("dims")};
+                           binding.getAs<ArrayAttr>("dims"), isDestination(binding.getAs<StringAttr>("kind"))};
   }
   for (bool changed = true; changed;) { // calls are few and shallow
     changed = false;
@@ -64,6 +69,7 @@ bool BoundMemory::follow(func::FuncOp function, ModuleOp module) {
         entry->second.name = {};
       if (entry->second.dims != passed.dims)
         entry->second.dims = {};
+      entry->second.isDestination &= passed.isDestination;
       changed |= fresh || entry->second != before;
     }
   });

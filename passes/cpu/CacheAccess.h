@@ -21,6 +21,7 @@ namespace graphc::cpu {
 struct Bound {
   mlir::StringAttr kind, name;
   mlir::ArrayAttr dims;
+  bool isDestination = false; ///< A buffer, an output or carried memory, whichever the call.
   bool operator==(const Bound &) const = default;
 };
 

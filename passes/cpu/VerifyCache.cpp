@@ -246,7 +246,7 @@ private:
     std::optional<Bound> bound = memory->of(value);
     StringRef kind = bound && bound->kind ? bound->kind.getValue() : "";
     ++numWrites;
-    if (kind == "buffer" || kind == "output" || kind == "carry" || (!bound && isScratch(value)))
+    if (bound ? bound->isDestination : isScratch(value))
       return;
     auto diagnostic = broken(op->getLoc()) << "'" << op->getName() << "' must write to a buffer, an output, scratch or the cache, got "
                                            << (kind.empty() ? "memory of another kind" : kind);
