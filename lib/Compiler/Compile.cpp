@@ -338,7 +338,7 @@ public:
 
 absl::StatusOr<Explanation> Explanations::make(const CompileOptions &given, const std::string &name, const std::string *text) {
   CompileOptions options = given;
-  options.stage = options.policySemantics == "axon" ? Stage::Layer : Stage::Kernel;
+  options.stage = options.policySemantics == "axon" ? Stage::Layer : Stage::Vector; // for the kernels' scratch
   Compilation compilation(options);
   Explainer &explainer = compilation.explainer.emplace(options, compilation.context, /*graphs=*/true);
   absl::StatusOr<CompiledModel> compiled = compilation.compile([&] {

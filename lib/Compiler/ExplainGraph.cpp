@@ -4,7 +4,7 @@
 //
 // segments: [{"block": is it a block, "nodes": [{"o": op, "n": name in the block,
 //   "t": result types, "p": policy, "d": other attributes, "b": reasons of a cast,
-//   "i": operands, a node's index or a name}]}]
+//   "i": operands, a node's index or a name}]}]; all but "i" are places in texts
 // stages: [{"title": pass, "parts": [[segment, "input", "output" or the first block, blocks]]}]
 #include "Compiler/Explainer.h"
 
@@ -185,6 +185,14 @@ static int64_t numberOf(StringRef block) {
   return block.rsplit('.').second.getAsInteger(10, number) ? -1 : number;
 }
 
+/// Puts the place of `text` among all texts in its stead: nodes say much the same.
+void Explainer::keepOnce(json &text) {
+  auto [entry, fresh] = texts.try_emplace(text.get<std::string>(), stages["texts"].size());
+  if (fresh)
+    stages["texts"].push_back(text);
+  text = entry->second;
+}
+
 void Explainer::snapshot(ModuleOp module, StringRef title) {
   json parts = json::array();
   int64_t last = -2; // number of the last block
@@ -204,8 +212,16 @@ void Explainer::snapshot(ModuleOp module, StringRef title) {
               operand = "";
       const std::string key = (isBlock ? "block " : "") + shape.dump(-1, ' ', false, json::error_handler_t::replace);
       auto [entry, fresh] = segments.try_emplace(key, stages["segments"].size());
-      if (fresh)
+      if (fresh) {
+        for (json &node : nodes)
+          for (auto &[field, value] : node.items())
+            if (field == "b")
+              for (json &reason : value)
+                keepOnce(reason);
+            else if (field != "i")
+              keepOnce(value);
         stages["segments"].push_back({{"block", isBlock}, {"nodes", std::move(nodes)}});
+      }
       if (isBlock && !parts.empty() && parts.back()[0] == entry->second && number == last + 1)
         parts.back()[2] = parts.back()[2].get<int64_t>() + 1;
       else

@@ -2,6 +2,7 @@
 // what becomes of each weight.
 #include "Compiler/Explainer.h"
 
+#include "Runtime/Code.h"
 #include "Support/Message.h"
 #include "graphc/IR/Kernel.h"
 
@@ -42,7 +43,7 @@ static std::pair<uint64_t, bool> rowsOf(Value memref) {
 }
 
 /// After fusion: a cast is the first layer of its own kernel, or one of the
-/// layers of the kernel that makes its value.
+/// layers of the kernel that makes its value. One on the cache moves all rows.
 void Explainer::findFates(func::FuncOp step) {
   for (Operation &op : step.front()) {
     if (!isKernel(&op))
@@ -51,10 +52,17 @@ void Explainer::findFates(func::FuncOp step) {
     auto outs = dyn_cast<kernel::EpilogueKernel>(op);
     for (size_t i = 0; i < layers.size(); ++i) {
       auto known = castOfValue.find(layers[i]);
-      if (known == castOfValue.end() || !outs)
+      if (known == castOfValue.end())
         continue;
       CastFact &fact = facts.casts[known->second];
       fact.kernel = layers.front();
+      if (!outs) {
+        fact.fate = CastFate::Kernel;
+        for (Value operand : op.getOperands())
+          if (auto type = dyn_cast<MemRefType>(operand.getType()); type && fact.isOnCache)
+            bytesPerRow[known->second] += rowsOf(operand).first * type.getElementTypeBitWidth() / 8;
+        continue;
+      }
       const auto addBytes = [&](Value memref) {
         auto [elements, everyToken] = rowsOf(memref);
         const uint64_t bytes = elements * getElementTypeOrSelf(memref.getType()).getIntOrFloatBitWidth() / 8;
@@ -154,6 +162,10 @@ void Explainer::gatherWeights(const Program &program) {
 
 void Explainer::kernelsDone(ModuleOp module, const Program &program) {
   facts.target = program.targetName;
+  PlanRequest request = planRequest(options.session);
+  if (absl::StatusOr<Extents> call = largestCall(program, request); call.ok())
+    for (auto [index, bytes] : bytesPerRow)
+      facts.casts[index].bytesPerStep = bytes * uint64_t(call->capacity);
   gatherKernels(module);
   gatherWeights(program);
 }

@@ -51,7 +51,7 @@ Explainer::Explainer(const CompileOptions &options, MLIRContext &context, bool g
   facts.policy = options.policy;
   facts.pins = options.pins;
   facts.semantics = options.policySemantics;
-  stages = {{"segments", nlohmann::json::array()}, {"stages", nlohmann::json::array()}};
+  stages = {{"texts", nlohmann::json::array()}, {"segments", nlohmann::json::array()}, {"stages", nlohmann::json::array()}};
   remark::RemarkCategories categories;
   categories.passed = categories.missed = categories.analysis = "(layer|kernel)-.*"; // graphc's own passes
   (void)remark::enableOptimizationRemarks(context, std::make_unique<RemarkListener>(*this),

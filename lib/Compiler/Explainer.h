@@ -64,14 +64,17 @@ private:
 
   // ExplainGraph.cpp
   void snapshot(mlir::ModuleOp module, llvm::StringRef title);
+  void keepOnce(nlohmann::json &text);
 
   const CompileOptions &options;
   const bool wantsGraphs;
   Report facts;
   std::map<std::string, PolicyKeys, std::less<>> rules; ///< By layer, and by parameter.
   std::map<std::string, size_t> castOfValue;            ///< valueName of an activation's cast to its fact.
+  std::map<size_t, uint64_t> bytesPerRow;               ///< Moved by casts on the cache, by fact.
   nlohmann::json stages;
   std::map<std::string, size_t> segments;               ///< Text of a segment to its place in `stages`.
+  std::map<std::string, size_t> texts;                  ///< The same for texts of nodes.
   mlir::Pass *lastPass = nullptr;                       ///< Of the last snapshot.
   mlir::Pass *lastFold = nullptr;                       ///< The run of FoldCasts that decisions are from.
 };

@@ -3,6 +3,11 @@
 // in as text, never as markup.
 (() => {
   const { report, graphs } = JSON.parse(document.getElementById("data").textContent);
+  // Texts of nodes are kept once.
+  for (const segment of graphs.segments) for (const node of segment.nodes) {
+    for (const key of ["o", "n", "t", "p", "d"]) if (key in node) node[key] = graphs.texts[node[key]];
+    if (node.b) node.b = node.b.map((reason) => graphs.texts[reason]);
+  }
   const main = document.getElementById("main"), tip = document.getElementById("tip");
 
   /// An element; attributes by name, `on*` are listeners; children are text or elements.
@@ -262,8 +267,8 @@
 
   // ---- memory
   function memory(plan) {
-    const hues = ["#3a6ea5", "#8a63b8", "#0f9aa6", "#e0912f", "#5c9e50", "#c05a7a", "#7a8494", "#b9c0ca"];
-    const parts = [["weights in place", plan.weights_in_place], ["weights converted", plan.weights_converted], ["cache", plan.cache], ["workspace", plan.workspace],
+    const hues = ["#3a6ea5", "#8a63b8", "#0f9aa6", "#e0912f", "#c9b03a", "#5c9e50", "#c05a7a", "#7a8494", "#b9c0ca"];
+    const parts = [["weights in place", plan.weights_in_place], ["weights converted", plan.weights_converted], ["cache", plan.cache], ["workspace", plan.workspace], ["stack", plan.stack],
       ["rope tables", plan.rope_tables], ["inputs", plan.inputs], ["outputs", plan.outputs], ["alignment", plan.alignment]].map(([name, size], i) => ({ name, size, hue: hues[i] }));
     const chart = h("svg", { class: "chart", viewBox: "0 0 1000 64", role: "img", "aria-label": "memory of a session by use" });
     let at = 0;
