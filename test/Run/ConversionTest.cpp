@@ -3,6 +3,7 @@
 // and at the special ones.
 #include "KernelHarness.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <gtest/gtest.h>
@@ -96,13 +97,10 @@ TEST_P(Conversions, roundingToEightBitsIsTheTables) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, Conversions, testing::ValuesIn(hostTargets()),
-                         [](const testing::TestParamInfo<const Target *> &info) {
-                           std::string name(info.param->name);
-                           for (char &c : name)
-                             if (!isalnum(static_cast<unsigned char>(c)))
-                               c = '_';
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Targets, Conversions, testing::ValuesIn(hostTargets()), [](const auto &info) {
+  std::string name(info.param->name);
+  std::ranges::replace(name, '-', '_');
+  return name;
+});
 
 } // namespace graphc::test

@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <cmath>
 #include <gtest/gtest.h>
+#include <numeric>
 #include <sys/mman.h>
 
 namespace graphc::test {
@@ -50,6 +51,7 @@ Operand &Operand::operator=(Operand &&other) noexcept {
   std::swap(rows, other.rows);
   std::swap(columns, other.columns);
   std::swap(stride, other.stride);
+  std::swap(dims, other.dims);
   std::swap(map, other.map);
   std::swap(data, other.data);
   std::swap(mapBytes, other.mapBytes);
@@ -58,6 +60,11 @@ Operand &Operand::operator=(Operand &&other) noexcept {
 
 char *Operand::elementAt(int64_t row, int64_t column) const {
   return data + size_t(row * stride + column) * byteSize(dtype);
+}
+
+Operand &&Operand::shaped(std::vector<int64_t> shape) && {
+  dims = std::move(shape);
+  return std::move(*this);
 }
 
 Operand &&Operand::random(std::mt19937_64 &engine, double deviation) && {
@@ -98,6 +105,13 @@ bool Operand::canariesIntact() const {
 
 std::vector<int64_t> Operand::descriptor(int64_t count) const {
   const auto address = int64_t(data);
+  if (!dims.empty()) {
+    std::vector<int64_t> result{address, address, 0};
+    result.insert(result.end(), dims.begin(), dims.end());
+    for (size_t i = 1; i <= dims.size(); ++i)
+      result.push_back(std::accumulate(dims.begin() + i, dims.end(), int64_t(1), std::multiplies<>()));
+    return result;
+  }
   if (rows == 0)
     return {address, address, 0, count, 1};
   return {address, address, 0, count, columns, stride, 1};
@@ -174,6 +188,7 @@ void CompiledKernels::run(const std::string &function, int threads,
     case 4: invoke(address, thread, threads, arguments.data(), std::make_index_sequence<4>()); break;
     case 5: invoke(address, thread, threads, arguments.data(), std::make_index_sequence<5>()); break;
     case 6: invoke(address, thread, threads, arguments.data(), std::make_index_sequence<6>()); break;
+    case 10: invoke(address, thread, threads, arguments.data(), std::make_index_sequence<10>()); break;
     default: FAIL() << "no call with " << arguments.size() << " operands";
     }
 }

@@ -31,6 +31,8 @@ public:
   Operand(Operand &&other) noexcept { std::swap(*this, other); }
   Operand &operator=(Operand &&other) noexcept;
 
+  /// The same elements, passed as a dense memref of these dimensions instead.
+  Operand &&shaped(std::vector<int64_t> dims) &&;
   /// Normal deviates, rounded to the dtype; integers: 0 .. limit - 1.
   Operand &&random(std::mt19937_64 &engine, double deviation = 1) &&;
   Operand &&integers(std::mt19937_64 &engine, int64_t limit) &&;
@@ -46,6 +48,7 @@ public:
   int64_t rows = 0, columns = 0, stride = 0;
   /// The first element's bytes.
   char *begin() const { return data; }
+  std::vector<int64_t> dims; ///< Of a memref of another rank than 1 and 2.
   /// The first `rows` rows of the memref, as code expects it.
   std::vector<int64_t> descriptor(int64_t rows) const;
 
