@@ -28,7 +28,7 @@ public:
   /// rows of `columns` elements; rank 1 if `rows` is 0. `stride` elements from row to row (0: columns).
   Operand(DType dtype, int64_t rows, int64_t columns, int64_t stride = 0);
   ~Operand();
-  Operand(Operand &&other) noexcept { std::swap(*this, other); }
+  Operand(Operand &&other) noexcept { *this = std::move(other); } // which swaps
   Operand &operator=(Operand &&other) noexcept;
 
   /// The same elements, passed as a dense memref of these dimensions instead.

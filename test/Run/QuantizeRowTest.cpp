@@ -16,8 +16,8 @@ namespace {
 std::string attentionText(DType rows, DType pin, int64_t width) {
   const std::string w = std::to_string(width), x = "memref<?x" + w + "x" + std::string(info(rows).name) + ">";
   const std::string element = pin == DType::I8 ? "i8" : std::string(info(pin).name);
-  const std::string cache = "memref<?x1x?x" + w + "x" + element + ", " + std::to_string(kernel::cacheSpace(pin)) + ">";
-  const std::string scales = "memref<?x1x?xf32, " + std::to_string(kernel::kScaleSpace) + ">", ints = "memref<?xi32>";
+  const std::string cache = "memref<?x1x?x" + w + "x" + element + ", " + std::to_string(cacheSpace(pin)) + ">";
+  const std::string scales = "memref<?x1x?xf32, " + std::to_string(kScaleSpace) + ">", ints = "memref<?xi32>";
   return "func.func @step(%t: index, %n: index, %q: " + x + ", %k: " + x + ", %v: " + x + ", %ks: " + cache + ", %vs: " + cache +
          ", %a: " + scales + ", %b: " + scales + ", %s: " + ints + ", %l: " + ints + ", %y: " + x +
          ") attributes {llvm.emit_c_interface} {\n  kernel.cached_attention ins(%q, %k, %v : " + x + ", " + x + ", " + x +
