@@ -67,7 +67,8 @@ struct CompileOptions {
   std::string target;                     ///< A name of targetNames(); empty: this machine's best.
   bool allowEmulation = false;            ///< If this machine lacks the target's instructions,
                                           ///< compile for the best target it has.
-  unsigned optimize = 3;                  ///< Level of LLVM's pipeline, 0 to 3.
+  unsigned optimize = 1;                  ///< Of LLVM IR: 0 nothing, 1 what emitted loops need, 2 and 3
+                                          ///< LLVM's pipelines, slow and measured no better.
   bool trace = false;                     ///< A hook after each kernel, for comparisons.
   SessionOptions session;                 ///< What memoryBudget is checked for.
   uint64_t memoryBudget = 0;              ///< Bytes of a session, weights included; 0: no limit.

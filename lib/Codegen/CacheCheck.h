@@ -14,7 +14,7 @@ namespace graphc {
 
 enum class CodeState : uint8_t {
   Translated, ///< As the LLVM dialect says it.
-  Optimized,  ///< Behind LLVM's pipeline: what machine code is made of.
+  Optimized,  ///< Behind LLVM's passes: what machine code is made of.
 };
 
 /// Checks all pointers in the address space of a dtype (Support/CacheSpace.h):

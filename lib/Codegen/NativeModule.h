@@ -32,7 +32,8 @@ public:
                                                                  const std::string &manifest);
   ~NativeModule();
 
-  /// Runs LLVM's pipeline of `level`, 0 to 3.
+  /// Optimises: level 0 nothing, 1 what emitted loops need, 2 and 3 LLVM's own
+  /// pipelines of these levels.
   void optimize(unsigned level);
   /// checkCacheAccess (Codegen/CacheCheck.h) on the module as it is now.
   absl::Status checkCache(const Program &program, CodeState state, Facts *facts) const;

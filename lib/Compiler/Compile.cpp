@@ -21,6 +21,7 @@
 #include "passes/layer/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/Timing.h"
 
@@ -148,12 +149,13 @@ absl::Status Compilation::runPasses(llvm::StringRef phase, llvm::function_ref<vo
                                        /*printAfterOnlyOnFailure=*/false, folder);
   }
   const bool internal = failure == absl::StatusCode::kInternal;
+  manager.enableVerifier(!internal); // once at the end: between 30 lowerings it takes a third of their time
   if (internal && !options.inspect.reproducer.empty())
     manager.enableCrashReproducerGeneration(options.inspect.reproducer);
   build(manager);
   if (explainer)
     explainer->watch(manager);
-  if (succeeded(manager.run(*module)))
+  if (succeeded(manager.run(*module)) && (!internal || succeeded(verify(*module))))
     return absl::OkStatus();
   std::string errors = diagnostics.takeErrors();
   if (isBrokenContract(errors))

@@ -78,8 +78,6 @@ void buildLowerToLLVMPipeline(OpPassManager &manager, const Target &target) {
   manager.addPass(createConvertOpenMPToLLVMPass());
   manager.addPass(createConvertControlFlowToLLVMPass());
   manager.addPass(createUBToLLVMConversionPass());
-  manager.addPass(createCanonicalizerPass());
-  manager.addPass(createCSEPass());
   manager.addPass(createReconcileUnrealizedCastsPass());
   manager.addPass(createVerifyLowered());
 }

@@ -146,7 +146,7 @@ static absl::StatusOr<std::string> compile(const std::string &text, const Target
   auto native = NativeModule::translate(*module, target, "");
   if (!native.ok())
     return native.status();
-  (*native)->optimize(3);
+  (*native)->optimize(1);
   return (*native)->object();
 }
 

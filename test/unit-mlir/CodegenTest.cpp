@@ -94,7 +94,7 @@ protected:
   /// The step's object for `target`, optimised.
   std::string object(const Target &target, const std::string &manifest = "") {
     auto native = translate(kStep, target, manifest);
-    native->optimize(3);
+    native->optimize(1);
     auto bytes = native->object();
     EXPECT_TRUE(bytes.ok()) << bytes.status();
     return *bytes;
@@ -149,7 +149,7 @@ TEST_P(Codegen, RunsTheSameInProcessAndFromASharedObject) {
 
 TEST_P(Codegen, KeepsTheAddressSpaceOfCacheMemory) {
   auto native = translate(kStep, *findTarget(GetParam()));
-  native->optimize(3);
+  native->optimize(1);
   const std::string text = native->llvmText();
   EXPECT_NE(text.find("store <4 x bfloat>"), std::string::npos) << text;
   EXPECT_NE(text.find("ptr addrspace(18)"), std::string::npos) << text;

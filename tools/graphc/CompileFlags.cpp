@@ -77,7 +77,7 @@ void CompileFlags::addTargetOptions(Options &options) {
                      return invalidArgument("must be 0, 1, 2 or 3, got '", text, "'");
                    return used = true, compile.optimize = text[0] - '0', absl::OkStatus();
                  },
-                 "level of LLVM's pipeline, 0 to 3 (default 3)");
+                 "of LLVM IR: 0 nothing, 1 what emitted loops need\n(default), 2 and 3 LLVM's own pipelines, slower to\ncompile");
   InspectOptions &inspect = compile.inspect;
   options.flag("--mlir-print-ir-after-all", inspect.printIrAfterAll, "prints the IR after each pass to standard error");
   options.text("--mlir-print-ir-tree-dir", "DIR", inspect.irTree, "writes the IR after each pass to files in DIR");
