@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Checks that dependencies run one way and that no source is too long.
+"""Checks that dependencies run one way, that no source is too long, and that
+each one is compiled.
 
 tools -> Compiler -> {Import, passes, Codegen} -> IR -> Support;
 Reference -> IR; Runtime -> Support only; pass folders include no one another.
-usage: check_structure.py ROOT
+usage: check_structure.py ROOT COMPILE_COMMANDS
 """
+import json
 import pathlib
 import re
 import sys
@@ -37,8 +39,9 @@ def folder_of(include, root):
     return None
 
 
-def main(root):
+def main(root, commands):
     errors = []
+    compiled = {pathlib.Path(entry["directory"], entry["file"]).resolve() for entry in json.loads(commands.read_text())}
     sources = [p for top in ("lib", "include", "passes", "tools", "test")
                for p in (root / top).rglob("*") if p.suffix in (".cpp", ".h", ".td", ".c", ".py")]
     for path in sources:
@@ -52,8 +55,10 @@ def main(root):
             allowed = ALLOWED.get(folder)
             if allowed is not None and target and target != folder and target not in allowed:
                 errors.append(f"{name}: may not include {include} ({folder} may use {sorted(allowed)})")
-        if folder in PLAIN and re.search(r'#include ["<](mlir|llvm)/', text) and name != "lib/Support/Precompiled.cpp":
+        if folder in PLAIN and re.search(r'#include ["<](mlir|llvm)/', text):
             errors.append(f"{name}: must not include MLIR or LLVM")
+        if path.suffix == ".cpp" and name.startswith(("lib/", "passes/", "tools/")) and path.resolve() not in compiled:
+            errors.append(f"{name}: is compiled by no target")
     for error in errors:
         print(error, file=sys.stderr)
     print(f"{len(sources)} sources, {len(errors)} violations")
@@ -61,4 +66,4 @@ def main(root):
 
 
 if __name__ == "__main__":
-    sys.exit(main(pathlib.Path(sys.argv[1])))
+    sys.exit(main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])))

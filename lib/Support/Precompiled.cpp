@@ -1,1 +1,0 @@
-// Compiles the precompiled header that the libraries on MLIR share.
