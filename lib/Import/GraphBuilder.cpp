@@ -186,7 +186,7 @@ void GraphBuilder::begin(const ModelInfo &info, ArrayRef<AttentionShape> slots) 
   const SmallVector<Type> inputs{idsType, idsType, CacheType::get(context, blocks)};
   const StringRef names[] = {"input_ids", "attention_mask", "cache"};
   auto graph = GraphOp::create(declarations, loc, "main", builder.getFunctionType(inputs, {}),
-                               builder.getStrArrayAttr(names), Casts::Implicit, ArrayAttr(), ArrayAttr());
+                               builder.getStrArrayAttr(names), Casts::Implicit, ArrayAttr(), ArrayAttr(), ArrayAttr());
   declarations.setInsertionPoint(graph); // parameters come before it
   Block &body = graph.getBody().emplaceBlock();
   for (Type type : inputs)

@@ -13,8 +13,10 @@ def ResolveOptional : Pass<"layer-resolve-optional", "::mlir::ModuleOp"> {
     `optional`, whose consumer sees that there is nothing. Where absence has a
     meaning it is put in place: without a mask every token is visible, without a
     cache the cache operations vanish and attention takes the new rows. Absent
-    inputs leave the signature; optional outputs and caches that became absent
-    leave the outputs. An output that is neither is an error.
+    inputs leave the signature for `absent_inputs`, which keeps their names, so that a
+    second run knows them; optional outputs and caches that became absent leave the
+    outputs. An output that is neither is an error, and so is a name that no graph has
+    or had as an input.
 
     Precondition: none. Postcondition: no value of type `!layer.none` is left.
 

@@ -4,6 +4,7 @@
 #include "passes/layer/Passes.h"
 
 #include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringSet.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
 
@@ -20,6 +21,12 @@ using AbsentType = graphc::layer::NoneType;
 static bool isAbsent(Value value) { return isa<AbsentType>(value.getType()); }
 
 static void makeAbsent(Value value) { value.setType(AbsentType::get(value.getContext())); }
+
+/// Names of inputs that an earlier run removed.
+static ArrayRef<Attribute> absentInputs(GraphOp graph) {
+  ArrayAttr names = graph.getAbsentInputsAttr();
+  return names ? names.getValue() : ArrayRef<Attribute>();
+}
 
 /// Erases one optional operand.
 static void drop(MutableOperandRange operand) { operand.clear(); }
@@ -54,11 +61,15 @@ struct ResolveOptional : graphc::layer::impl::ResolveOptionalBase<ResolveOptiona
 private:
   LogicalResult checkNames() {
     llvm::SetVector<StringRef> known;
-    for (GraphOp graph : getOperation().getOps<GraphOp>())
+    llvm::StringSet<> gone; // an earlier run did what is asked for
+    for (GraphOp graph : getOperation().getOps<GraphOp>()) {
       for (Attribute name : graph.getInputNames())
         known.insert(cast<StringAttr>(name).getValue());
+      for (Attribute name : absentInputs(graph))
+        gone.insert(cast<StringAttr>(name).getValue());
+    }
     for (const std::string &name : absent)
-      if (!known.contains(name)) {
+      if (!known.contains(name) && !gone.contains(name)) {
         auto diagnostic = emitError(getOperation().getLoc()) << "input '" << name << "' is not known; the inputs are ";
         llvm::interleave(
             known, [&](StringRef input) { diagnostic << "'" << input << "'"; }, [&] { diagnostic << ", "; });
@@ -155,13 +166,17 @@ private:
 
   void eraseInputs(GraphOp graph) {
     SmallVector<Attribute> names(graph.getInputNames().begin(), graph.getInputNames().end());
+    SmallVector<Attribute> gone(absentInputs(graph));
     for (int i = int(names.size()) - 1; i >= 0; --i)
       if (isAbsent(graph.getBody().getArgument(i))) {
         (void)graph.eraseArgument(i);
+        gone.push_back(names[i]);
         names.erase(names.begin() + i);
         ++numInputs;
       }
     graph.setInputNamesAttr(ArrayAttr::get(&getContext(), names));
+    if (!gone.empty())
+      graph.setAbsentInputsAttr(ArrayAttr::get(&getContext(), gone));
     graph.updateSignature();
   }
 

@@ -66,7 +66,8 @@ def Layer_GraphOp : Layer_Op<"graph", [IsolatedFromAbove, FunctionOpInterface,
   let description = [{
     Single block, ended by `output`. Attributes: `casts` says whether policies
     are requests (`implicit`) or have become casts (`explicit`; from then on
-    types are the whole truth); `input_names` names the arguments.
+    types are the whole truth); `input_names` names the arguments;
+    `absent_inputs` names those that it had once, and that are never given.
 
     graph_c1: output types are the signature's. graph_c2: one input name per
     argument. graph_c3: layer names are unique. cache_c1: a cache value is
@@ -76,7 +77,8 @@ def Layer_GraphOp : Layer_Op<"graph", [IsolatedFromAbove, FunctionOpInterface,
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<FunctionType>:$function_type,
     StrArrayAttr:$input_names, DefaultValuedAttr<Layer_CastsEnumAttr, "::graphc::layer::Casts::Implicit">:$casts,
-    OptionalAttr<DictArrayAttr>:$arg_attrs, OptionalAttr<DictArrayAttr>:$res_attrs);
+    OptionalAttr<DictArrayAttr>:$arg_attrs, OptionalAttr<DictArrayAttr>:$res_attrs,
+    OptionalAttr<StrArrayAttr>:$absent_inputs);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
   let hasRegionVerifier = 1;
@@ -108,7 +110,11 @@ def Layer_OutputOp : Layer_Op<"output", [Terminator, Pure, HasParent<"GraphOp">]
 def Layer_CastOp : Layer_Op<"cast", [Pure]> {
   let summary = "rounds or widens a float tensor";
   let description = [{
-    Rounds to nearest even. `because` lists the reasons: rule and layer.
+    Rounds to nearest even. `because` lists the reasons, each as
+    `SETTING LAYER by PASSES`: what asked for the cast, the layer that it is for,
+    and the passes that made it and moved it since
+    (`compute=bf16 layers.0.ffn.gate by materialize-casts+fold-casts`). Casts
+    written by hand may leave `by PASSES` out.
     cast_c1: a cache is never cast. cast_c2: float tensors of one shape.
   }];
   let arguments = (ins AnyType:$x, OptionalAttr<StrArrayAttr>:$because);

@@ -1,10 +1,11 @@
 // RUN: graphc-opt %s --split-input-file --layer-resolve-optional="absent=mask" | FileCheck %s
-// RUN: graphc-opt %s --split-input-file --layer-resolve-optional="absent=mask" | graphc-opt --split-input-file --layer-resolve-optional | FileCheck %s
+// RUN: graphc-opt %s --split-input-file --layer-resolve-optional="absent=mask" | graphc-opt --split-input-file --layer-resolve-optional="absent=mask" | FileCheck %s
 // RUN: not graphc-opt %s --split-input-file --layer-resolve-optional="absent=msk" 2>&1 | FileCheck %s --check-prefix=UNKNOWN
 // UNKNOWN: error: input 'msk' is not known; the inputs are 'ids', 'mask'
 
 // The example of the pass's documentation.
 // CHECK-LABEL: layer.graph @without_a_mask_every_token_is_visible(%ids: tensor<?x?xi32>) -> tensor<?x?xi32>
+// CHECK-SAME: absent_inputs = ["mask"]
 // CHECK-SAME: input_names = ["ids"]
 // CHECK-NEXT: %[[P:.*]] = positions %ids : (tensor<?x?xi32>) -> tensor<?x?xi32>
 // CHECK-NEXT: output positions = %[[P]]
