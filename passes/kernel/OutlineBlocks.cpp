@@ -115,10 +115,10 @@ struct OutlineBlocks : graphc::kernel::impl::OutlineBlocksBase<OutlineBlocks> {
       function.setName(entry->second);
       ++numFunctions;
       if (index > 0) {
-        const std::string difference = firstDifference(lastText, text);
-        emitRemark(loc) << block << " shares code with no block before it; first difference from the last one: "
-                        << difference;
-        countMissed(step, getArgument(), numNew, block, "shares code with no block before it; first difference: " + difference);
+        const std::string why = "shares code with no block before it; first difference from the last one: " + firstDifference(lastText, text);
+        if (report)
+          emitRemark(loc) << getArgument() << " " << block << ": " << why;
+        countMissed(step, getArgument(), numNew, block, why);
       }
       lastText = text;
     } else {

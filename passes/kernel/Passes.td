@@ -124,10 +124,10 @@ def OutlineBlocks : Pass<"kernel-outline-blocks", "::mlir::ModuleOp"> {
     blocks share it if they are equal up to names, parameters and cache. Types,
     epilogues, windows and rope are part of equality. The call's `layer.path`
     and the relative names in the callee give the full name. Callees are
-    `no_inline`, or LLVM would make the code grow with depth again. A remark
-    gives the first difference of a block that shares with none before it.
+    `no_inline`, or LLVM would make the code grow with depth again.
 
-    With `report` a remark says how many:
+    With `report` a remark gives the first difference of each block that shares
+    with none before it, and one says how many:
     - `blocks`: blocks outlined
     - `functions`: functions made of them
     - `not-shared`: blocks that share with none before them
