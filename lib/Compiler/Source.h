@@ -18,8 +18,8 @@ struct CompileOptions;
 absl::Status checkRules(const CompileOptions &options);
 
 /// The verified module of the model at `path`: a checkpoint folder is imported,
-/// a file is parsed, as text or bytecode. FailedPrecondition with the
-/// diagnostics; NotFound if there is nothing at `path`.
+/// a file is parsed. FailedPrecondition with the diagnostics, also for MLIR
+/// bytecode, which is not read; NotFound if there is nothing at `path`.
 absl::StatusOr<mlir::OwningOpRef<mlir::ModuleOp>> loadModel(CompilerContext &context, DiagnosticText &diagnostics,
                                                             const std::string &path);
 /// The module of `text`, called `name` in messages.
