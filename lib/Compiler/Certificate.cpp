@@ -38,10 +38,11 @@ const Level kOptimized = {"llvm-optimized", "checked",
     {"the same after optimisation: {loads} loads, {stores} stores, {prefetches} prefetches of whole elements, {table-entries} "
      "pointers, {instructions} instructions"}};
 const Level kRun = {"run", "tested",
-    {"{steps} steps wrote {rows-written} new rows, {bytes-written} bytes, and nothing else",
+    {"{steps} steps wrote {rows-written} new rows, {bytes-written} bytes, and nothing else; {rows-reused} of them in rings, over "
+     "rows that no query sees any more",
      "{read-only-pages} pages without new rows were read-only; {canary-bytes} bytes beside new rows kept their values",
      "results are those of a session without canaries, bit by bit: rows without a token are not read",
-     "measured peak {peak-bytes} bytes, planned {planned-bytes}"}};
+     "measured peak {peak-bytes} bytes, planned {planned-bytes}; the ends of pages may add {page-ends}"}};
 
 std::string fill(std::string_view statement, const Facts &facts) {
   std::string text;

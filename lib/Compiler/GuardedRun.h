@@ -12,14 +12,12 @@
 
 namespace graphc {
 
-/// What a process keeps beside a session's memory: names, tables, free heap. The
-/// plan does not count it, so the measured growth may exceed the plan by it.
-inline constexpr uint64_t kBookkeepingBytes = uint64_t(1) << 20;
-
 /// Runs `executable` in sessions of `options`, chunks of at most 16 tokens and at
-/// most 128 tokens a sequence. What the guard counted, "peak-bytes" and
-/// "planned-bytes". Aborted if the contract is broken: a write outside the new
-/// rows, a result that depends on rows without tokens, or growth beyond the plan.
+/// most 128 tokens a sequence. What the guard counted, "peak-bytes", "planned-bytes"
+/// and "page-ends": resident memory comes in pages, so that the peak may exceed the
+/// plan by the ends of the last ones. Aborted if the contract is broken: a write
+/// outside the new rows, a result that depends on rows without tokens, or growth
+/// beyond the plan.
 absl::StatusOr<Facts> runGuarded(const std::shared_ptr<const Executable> &executable, const std::string &weights,
                                  SessionOptions options);
 

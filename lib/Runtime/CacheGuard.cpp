@@ -87,7 +87,7 @@ absl::StatusOr<std::unique_ptr<CacheGuard>> CacheGuard::create(Session &session)
   return std::unique_ptr<CacheGuard>(new CacheGuard(session));
 }
 
-std::vector<CacheGuard::Range> CacheGuard::newRows(std::span<const NewTokens> tokens) const {
+std::vector<CacheGuard::Range> CacheGuard::newRows(std::span<const NewTokens> tokens) {
   const auto &state = TraceAccess::stateOf(session);
   std::vector<Range> ranges;
   for (size_t i = 0; i < state.program.bindings.size(); ++i) {
@@ -99,7 +99,8 @@ std::vector<CacheGuard::Range> CacheGuard::newRows(std::span<const NewTokens> to
     for (const NewTokens &entry : tokens)
       for (int64_t head = 0; head < sizes.heads; ++head)
         for (size_t token = 0; token < entry.ids.size(); ++token) {
-          const int64_t row = (state.lengths[entry.sequence] + int64_t(token)) % sizes.rows;
+          const int64_t position = state.lengths[entry.sequence] + int64_t(token), row = position % sizes.rows;
+          numReused += position >= sizes.rows;
           const uint64_t first =
               start + uint64_t((entry.sequence * sizes.heads + head) * sizes.rows + row) * sizes.rowBytes;
           ranges.push_back({first, first + sizes.rowBytes});
@@ -222,22 +223,27 @@ absl::StatusOr<LogitsView> CacheGuard::forward(std::span<const NewTokens> tokens
 
 Facts CacheGuard::facts() const {
   return {{"steps", numSteps}, {"rows-written", numRows}, {"bytes-written", rowBytes},
-          {"read-only-pages", numProtected}, {"canary-bytes", canaryBytes}};
+          {"read-only-pages", numProtected}, {"canary-bytes", canaryBytes}, {"rows-reused", numReused}};
 }
 
 absl::StatusOr<uint64_t> residentBytes() {
-  std::FILE *file = std::fopen("/proc/self/smaps_rollup", "r");
+  std::FILE *file = std::fopen("/proc/self/smaps", "r");
   if (!file)
-    return absl::UnavailableError("resident memory cannot be read from /proc/self/smaps_rollup");
-  char line[256];
-  unsigned long long kilobytes = 0;
+    return absl::UnavailableError("resident memory cannot be read from /proc/self/smaps");
+  char line[512], access[5] = "";
+  unsigned long long kilobytes = 0, sum = 0;
   bool found = false;
-  while (!found && std::fgets(line, sizeof line, file))
-    found = std::sscanf(line, "Rss: %llu kB", &kilobytes) == 1;
+  while (std::fgets(line, sizeof line, file)) {
+    if (std::sscanf(line, "%*x-%*x %4s", access) == 1)
+      continue;
+    const bool isShared = access[3] == 's';
+    if (std::sscanf(line, isShared ? "Rss: %llu kB" : "Anonymous: %llu kB", &kilobytes) == 1)
+      sum += kilobytes, found = true;
+  }
   std::fclose(file);
   if (!found)
-    return absl::UnavailableError("resident memory must be in /proc/self/smaps_rollup, got no line of it");
-  return uint64_t(kilobytes) * 1024;
+    return absl::UnavailableError("resident memory must be in /proc/self/smaps, got no line of it");
+  return uint64_t(sum) * 1024;
 }
 
 } // namespace graphc

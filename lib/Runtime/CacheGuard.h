@@ -28,7 +28,8 @@ public:
   absl::StatusOr<LogitsView> forward(std::span<const NewTokens> tokens);
 
   /// steps, rows written (of all slots, sides and heads), bytes of them,
-  /// protected pages, and canary bytes compared.
+  /// protected pages, canary bytes compared, and how many of the rows took the
+  /// place of one that a ring had before.
   Facts facts() const;
 
 private:
@@ -39,7 +40,7 @@ private:
   };
 
   explicit CacheGuard(Session &session) : session(session) {}
-  std::vector<Range> newRows(std::span<const NewTokens> tokens) const;
+  std::vector<Range> newRows(std::span<const NewTokens> tokens);
   std::vector<bool> pagesOf(const std::vector<Range> &rows) const;
   absl::Status protect(const std::vector<bool> &writable) const;
   absl::Status compare(const std::vector<Range> &rows, const std::vector<bool> &writable,
@@ -47,10 +48,12 @@ private:
   std::string placeOf(uint64_t offset) const;
 
   Session &session;
-  uint64_t numSteps = 0, numRows = 0, rowBytes = 0, numProtected = 0, canaryBytes = 0;
+  uint64_t numSteps = 0, numRows = 0, rowBytes = 0, numProtected = 0, canaryBytes = 0, numReused = 0;
 };
 
-/// Resident memory of this process in bytes, from the kernel's page tables.
+/// Resident memory of this process in bytes, from the kernel's page tables: what is
+/// its own, and files that are mapped as weights are. Code is left out: which pages
+/// of it are resident depends on what ran before.
 absl::StatusOr<uint64_t> residentBytes();
 
 } // namespace graphc

@@ -111,6 +111,11 @@ absl::Status Session::State::allocate(PlanRequest request) {
   return absl::OkStatus();
 }
 
+uint64_t Session::State::pageEnds() const {
+  constexpr uint64_t kPage = 4096;
+  return cache.size() + other.size() - allocatedBytes + model->parts->weights.pageEnds() + kPage;
+}
+
 void *Session::State::pointerOf(size_t index, uint64_t offset) {
   const Binding &binding = program.bindings[index];
   switch (binding.kind) {

@@ -29,6 +29,10 @@ struct Session::State {
   std::vector<std::span<std::byte>> rowsOf(const SavedCache &saved) const;
   int64_t shortestRewind(int64_t sequence) const;
 
+  /// Bytes, at most, by which resident memory may exceed the plan since it comes in
+  /// pages: the ends of the session's and the weights' mappings, and of the heap.
+  uint64_t pageEnds() const;
+
   std::shared_ptr<const Model> model;
   const Program &program;
   SessionOptions options;

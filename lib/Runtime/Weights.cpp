@@ -49,18 +49,24 @@ struct Job {
   size_t entry; ///< In the ledger.
 };
 
-/// Gives back the pages that were read for a conversion only: the plan counts the
-/// converted copy alone. They stay in the page cache, and come back if used in place.
-void release(const TensorInfo &tensor) {
-  constexpr uintptr_t kPage = 4096;
-  const auto start = reinterpret_cast<uintptr_t>(tensor.data);
-  const uintptr_t first = (start + kPage - 1) / kPage * kPage, last = (start + tensor.bytes) / kPage * kPage;
+constexpr uintptr_t kPage = 4096;
+/// The kernel maps a file's pages around the one that is touched, in a large folio
+/// up to this many bytes, aligned.
+constexpr uintptr_t kMostAtOnce = uintptr_t(2) << 20;
+
+/// Gives back pages of a file that were read once only: the plan counts what is
+/// used in place, and converted copies. They stay in the page cache, and come back
+/// if they are touched again.
+void release(std::span<const std::byte> bytes) {
+  const auto start = reinterpret_cast<uintptr_t>(bytes.data());
+  const uintptr_t first = (start + kPage - 1) / kPage * kPage, last = (start + bytes.size()) / kPage * kPage;
   if (first < last)
     (void)::madvise(reinterpret_cast<void *>(first), last - first, MADV_DONTNEED);
 }
 
 /// Runs the jobs, each cut into pieces, on all cores. Returns for each how many
-/// elements it put beyond its type's range.
+/// elements it put beyond its type's range. Of the file, a piece a core is resident
+/// at a time; of a tensor that is transposed, all of it.
 std::vector<std::atomic<uint64_t>> convertAll(const std::vector<Job> &jobs, std::byte *memory) {
   constexpr uint64_t kPiece = uint64_t(1) << 20;
   std::vector<std::pair<const Job *, uint64_t>> pieces;
@@ -72,8 +78,12 @@ std::vector<std::atomic<uint64_t>> convertAll(const std::vector<Job> &jobs, std:
   auto work = [&] {
     for (size_t i; (i = next++) < pieces.size();) {
       const auto [job, first] = pieces[i];
-      lost[size_t(job - jobs.data())] += convertElements(
-          *job->parameter, job->tensor->data, first, std::min(first + kPiece, job->elements), memory + job->offset);
+      const uint64_t last = std::min(first + kPiece, job->elements);
+      lost[size_t(job - jobs.data())] += convertElements(*job->parameter, job->tensor->data, first, last, memory + job->offset);
+      if (!job->parameter->transpose) {
+        const uint64_t size = byteSize(job->parameter->stored);
+        release({job->tensor->data + first * size, (last - first) * size});
+      }
     }
   };
   std::vector<std::thread> threads;
@@ -85,11 +95,33 @@ std::vector<std::atomic<uint64_t>> convertAll(const std::vector<Job> &jobs, std:
   work();
   for (std::thread &thread : threads)
     thread.join();
-  for (const Job &job : jobs)
-    release(*job.tensor);
+  for (const Job &job : jobs) // again: neighbours came back with what was read beside them
+    release({job.tensor->data, job.tensor->bytes});
   return lost;
 }
 } // namespace
+
+/// Bytes of a mapped `file` that may become resident with those of `tensors`.
+static uint64_t besideTensors(std::span<const std::byte> file, std::span<const std::span<const std::byte>> tensors) {
+  const auto begin = reinterpret_cast<uintptr_t>(file.data()), end = (begin + file.size() + kPage - 1) / kPage * kPage;
+  std::vector<std::pair<uintptr_t, uintptr_t>> windows;
+  uint64_t used = 0, resident = 0;
+  for (std::span<const std::byte> tensor : tensors) {
+    const auto first = reinterpret_cast<uintptr_t>(tensor.data()), last = first + tensor.size();
+    if (first < begin || first >= end || tensor.empty())
+      continue;
+    used += tensor.size();
+    windows.emplace_back(std::max(begin, first / kMostAtOnce * kMostAtOnce),
+                         std::min(end, (last + kMostAtOnce - 1) / kMostAtOnce * kMostAtOnce));
+  }
+  std::sort(windows.begin(), windows.end());
+  uintptr_t counted = begin;
+  for (auto [first, last] : windows) {
+    resident += last - std::min(last, std::max(first, counted));
+    counted = std::max(counted, last);
+  }
+  return resident - used;
+}
 
 absl::StatusOr<Weights> Weights::open(const Program &program, const std::string &folder) {
   Weights weights;
@@ -111,6 +143,7 @@ absl::StatusOr<Weights> Weights::open(const Program &program, const std::string 
   std::map<size_t, uint64_t> offsets; // of bindings that own converted memory
   std::map<size_t, size_t> shared;    // binding -> the one it shares with
   std::vector<Job> jobs;
+  std::vector<std::span<const std::byte>> inPlace;
   Layout layout;
   for (size_t i = 0; i < program.bindings.size(); ++i) {
     const Binding &parameter = program.bindings[i];
@@ -135,6 +168,7 @@ absl::StatusOr<Weights> Weights::open(const Program &program, const std::string 
     } else if (parameter.isInPlace() &&
                reinterpret_cast<uintptr_t>(tensor->data) % byteSize(parameter.dtype) == 0) {
       weights.pointers[i] = tensor->data;
+      inPlace.emplace_back(tensor->data, tensor->bytes);
     } else {
       const uint64_t elements = tensor->bytes / byteSize(parameter.stored);
       entry.state =
@@ -148,6 +182,8 @@ absl::StatusOr<Weights> Weights::open(const Program &program, const std::string 
     }
     weights.ledger.push_back(std::move(entry));
   }
+  for (const MappedFile &file : weights.checkpoint.front().mappings()) // the headers were read once
+    release(file.bytes());
   absl::StatusOr<Memory> memory = Memory::reserve(layout.size(), "converted weights");
   if (!memory.ok())
     return memory.status();
@@ -160,6 +196,9 @@ absl::StatusOr<Weights> Weights::open(const Program &program, const std::string 
     weights.pointers[binding] = weights.converted.data() + offset;
   for (auto [binding, first] : shared)
     weights.pointers[binding] = weights.pointers[first];
+  weights.endsOfPages = weights.converted.size() - layout.size();
+  for (const MappedFile &file : weights.checkpoint.front().mappings())
+    weights.endsOfPages += besideTensors(file.bytes(), inPlace);
   return weights;
 }
 

@@ -23,12 +23,16 @@ public:
   /// Memory of the parameter at program.bindings[binding]; null if that is none.
   const std::byte *at(size_t binding) const { return pointers[binding]; }
   const std::vector<Residency> &residency() const { return ledger; }
+  /// Bytes beside the weights, at most, that are resident because the system maps
+  /// pages: of converted memory, and of files around the tensors used in place.
+  uint64_t pageEnds() const { return endsOfPages; }
 
 private:
   std::vector<Checkpoint> checkpoint; ///< None, if the program has no parameter.
   Memory converted;
   std::vector<const std::byte *> pointers; ///< (bindings)
   std::vector<Residency> ledger;
+  uint64_t endsOfPages = 0;
 };
 
 /// Makes the elements first .. last - 1 of `parameter` from the checkpoint's

@@ -15,6 +15,12 @@ namespace {
 constexpr uint64_t kMaxTotal = uint64_t(1) << 56;
 constexpr int64_t kMostRows = (int64_t(1) << 31) - 1; // rows are i32 in calls
 
+// What a model and a session keep on the heap, at most (a test measures it):
+// of themselves; of a binding: pointers; of a parameter: its tensor's entry and
+// its own in the ledger, in vectors that have grown to twice their size, and
+// both names twice; of a sequence: three counters.
+constexpr uint64_t kTables = 4096, kTablesOfBinding = 32, kTablesOfParameter = 640, kTablesOfSequence = 12;
+
 absl::Status checkPositive(std::string_view name, int64_t value, int64_t most) {
   if (value >= 1 && value <= most)
     return absl::OkStatus();
@@ -201,6 +207,13 @@ absl::StatusOr<MemoryPlan> planMemory(const Program &program, PlanRequest reques
       break;
     }
   }
+  uint64_t constantTables = kTables;
+  for (const Binding &binding : program.bindings)
+    constantTables += kTablesOfBinding + (binding.kind == Kind::Parameter
+                                              ? kTablesOfParameter + 2 * (binding.name.size() + binding.source.size()) : 0);
+  plan.tables = constantTables + kTablesOfSequence * uint64_t(call->batch);
+  plan.formulas.tables.add(constantTables, {});
+  plan.formulas.tables.add(kTablesOfSequence, {"batch"});
   auto addInput = [&](uint64_t &use, int64_t elements) {
     use += uint64_t(elements) * sizeof(int32_t);
     pad(uint64_t(elements) * sizeof(int32_t));

@@ -56,7 +56,7 @@ struct MemoryPlan {
   };
   /// What a use of memory is, as a function of the session.
   struct Formulas {
-    Formula cache, ropeTables, inputs, outputs, stack;
+    Formula cache, ropeTables, inputs, outputs, stack, tables;
   };
   PlanRequest request;       ///< With the defaults put in.
   uint64_t weightsMapped = 0;    ///< Used in place, in the page cache; tied ones count once.
@@ -73,6 +73,7 @@ struct MemoryPlan {
   uint64_t ropeTables = 0;
   uint64_t inputs = 0;           ///< Token ids, positions and the like, without lengths.
   uint64_t outputs = 0;
+  uint64_t tables = 0;           ///< Names, shapes and pointers of a model and a session, on the heap: at most.
   uint64_t alignment = 0;
   Formulas formulas;
   /// Symbols of the formulas with their definitions and values: "tokens",
@@ -88,7 +89,7 @@ struct MemoryPlan {
   /// The peak: everything above at once.
   uint64_t total() const {
     return weightsMapped + weightsConverted + cache + workspace + stack + ropeTables + inputs +
-           outputs + alignment;
+           outputs + tables + alignment;
   }
   /// A table for people, with formulas; ends with a newline.
   std::string text() const;

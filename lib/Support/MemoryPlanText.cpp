@@ -91,6 +91,7 @@ std::string MemoryPlan::text() const {
   out += line("rope tables", ropeTables, formulas.ropeTables.text());
   out += line("inputs", inputs, formulas.inputs.text());
   out += line("outputs", outputs, formulas.outputs.text());
+  out += line("tables", tables, formulas.tables.text());
   out += line("alignment", alignment);
   out += line("total", total());
   if (budget)
@@ -143,13 +144,15 @@ nlohmann::json MemoryPlan::json() const {
               {"rope_tables", ropeTables},
               {"inputs", inputs},
               {"outputs", outputs},
+              {"tables", tables},
               {"alignment", alignment},
               {"formulas",
                {{"cache", formulas.cache.text()},
                 {"stack", formulas.stack.text()},
                 {"rope_tables", formulas.ropeTables.text()},
                 {"inputs", formulas.inputs.text()},
-                {"outputs", formulas.outputs.text()}}},
+                {"outputs", formulas.outputs.text()},
+                {"tables", formulas.tables.text()}}},
               {"total", total()}};
   if (budget)
     object["budget"] = {{"bytes", budget}, {"largest_capacity", largestCapacity}};

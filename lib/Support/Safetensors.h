@@ -42,6 +42,9 @@ public:
   /// All tensors, ordered by name.
   std::span<const TensorInfo> tensors() const { return all; }
 
+  /// Its files, mapped.
+  std::span<const MappedFile> mappings() const { return files; }
+
 private:
   std::vector<MappedFile> files;
   std::vector<TensorInfo> all;

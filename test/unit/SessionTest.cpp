@@ -189,7 +189,7 @@ TEST(Session, memoryIsWhatThePlanCounts) {
                                      session->options().threads, options.logitRows,
                                      options.stateRows});
     ASSERT_TRUE(plan.ok()) << plan.status();
-    EXPECT_EQ(TraceAccess::stateOf(*session).allocatedBytes, plan->total() - plan->weightsMapped);
+    EXPECT_EQ(TraceAccess::stateOf(*session).allocatedBytes, plan->total() - plan->weightsMapped - plan->tables);
     EXPECT_EQ(session->cacheBytes(), plan->cache);
   }
 }
