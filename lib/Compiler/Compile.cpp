@@ -45,7 +45,7 @@ public:
   std::optional<Explainer> explainer; ///< Watches, if there is one.
 
 private:
-  absl::Status checkTarget();
+  void chooseTarget();
   absl::Status runStages();
   absl::Status runPasses(llvm::StringRef phase, llvm::function_ref<void(OpPassManager &)> build, absl::StatusCode failure);
   absl::Status makeProgram();
@@ -79,13 +79,10 @@ void Compilation::endPhase(std::string_view phase) {
   phaseStart = now;
 }
 
-absl::Status Compilation::checkTarget() {
+void Compilation::chooseTarget() {
   target = options.target.empty() ? &nativeTarget() : findTarget(options.target);
-  if (!target)
-    return invalidArgument("target must be one of ", join(targetNames()), ", got '", options.target, "'");
   if (options.allowEmulation && !missingFeatures(*target).empty())
     target = &nativeTarget();
-  return absl::OkStatus();
 }
 
 absl::Status checkRules(const CompileOptions &options) {
@@ -102,6 +99,8 @@ absl::Status checkRules(const CompileOptions &options) {
                            "casts the cache");
   if (options.policySemantics != "graphc" && options.policySemantics != "axon")
     return invalidArgument("policy semantics must be graphc or axon, got '", options.policySemantics, "'");
+  if (!options.target.empty() && !findTarget(options.target))
+    return invalidArgument("target must be one of ", join(targetNames()), ", got '", options.target, "'");
   return checkLimitNames(options);
 }
 
@@ -110,8 +109,7 @@ absl::StatusOr<CompiledModel> Compilation::compile(Load load) {
     return status;
   if (options.optimize > 3)
     return invalidArgument("optimisation level must be from 0 to 3, got ", options.optimize);
-  if (absl::Status status = checkTarget(); !status.ok())
-    return status;
+  chooseTarget();
   if (options.policySemantics == "axon" && options.stage != Stage::Layer)
     return invalidArgument("policy semantics 'axon' ends with the layers, since compiled kernels do not round inside; "
                            "ask for the layers (--emit=layer), run the interpreter (graphc eval), or use 'graphc'");

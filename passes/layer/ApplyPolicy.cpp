@@ -58,8 +58,12 @@ public:
     const bool parametersOnly = !rule.compute && !rule.output;
     auto indices =
         rule.selector.select({things.data(), parametersOnly ? things.size() : layers.size()});
-    if (!indices.ok())
-      return emitError(module.getLoc()) << "policy rule '" << rule.text << "': " << std::string(indices.status().message());
+    if (!indices.ok()) {
+      const bool hasParameters = !parametersOnly && rule.selector.select(things).ok();
+      return emitError(module.getLoc()) << "policy rule '" << rule.text << "': "
+                                        << (hasParameters ? "it selects parameters, whose only key is params"
+                                                          : std::string(indices.status().message()));
+    }
     const auto choose = [&](std::optional<DType> dtype, Choice &choice) {
       if (dtype)
         choice = {typeOf(module.getContext(), *dtype), number};

@@ -5,6 +5,7 @@
 #include "Support/Message.h"
 #include "Support/Policy.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -13,6 +14,19 @@
 #include <unistd.h>
 
 namespace graphc {
+
+/// Adds the names in `text` to `names`: at least one, and each once.
+static absl::Status addNames(std::vector<std::string> &names, std::string_view text) {
+  std::vector<std::string> added = splitList(text);
+  if (added.empty())
+    return invalidArgument("must be names with commas between them, got '", text, "'");
+  for (std::string &name : added) {
+    if (std::find(names.begin(), names.end(), name) != names.end())
+      return invalidArgument("must name '", name, "' once, got it twice");
+    names.push_back(std::move(name));
+  }
+  return absl::OkStatus();
+}
 
 void CompileFlags::addModelOptions(Options &options) {
   auto rule = [this](std::vector<std::string> &rules, std::string prefix) {
@@ -36,8 +50,8 @@ void CompileFlags::addModelOptions(Options &options) {
   options.custom("-ctv", "DTYPE", rule(compile.pins, "v="), "the same as --pin-cache v=DTYPE");
   options.custom("--cache-mode", "MODE", [this](std::string_view text) { return used = true, compile.cacheMode = text, absl::OkStatus(); },
                  "pinned, the default, or seed, for comparisons: the cache is\nf32 tensors, which every layer that carries them casts");
-  options.custom("--outputs", "LIST", [this](std::string_view text) { return used = true, outputs = text, absl::OkStatus(); },
-                 "outputs to keep: logits,hidden_states");
+  options.custom("--outputs", "LIST", [this](std::string_view text) { return used = true, compile.outputs.clear(), addNames(compile.outputs, text); },
+                 "outputs to keep: logits, the default, hidden_states,\nattentions; a cache is always kept");
 }
 
 void CompileFlags::addLimitOptions(Options &options) {
@@ -51,11 +65,7 @@ void CompileFlags::addLimitOptions(Options &options) {
                  },
                  "fails with code 3 if more casts are left, and names them");
   options.custom("--deny", "LIST",
-                 [this](std::string_view text) {
-                   for (std::string &name : splitList(text))
-                     compile.deny.push_back(std::move(name));
-                   return used = true, absl::OkStatus();
-                 },
+                 [this](std::string_view text) { return used = true, addNames(compile.deny, text); },
                  concat("fails with code 3 if the model has one of\n", join(deniableNames(), ",\n")));
 }
 
@@ -87,7 +97,6 @@ void CompileFlags::addTargetOptions(Options &options) {
 }
 
 void CompileFlags::finish() {
-  compile.outputs = splitList(outputs);
   std::error_code error;
   if (compile.inspect.reproducer.empty())
     compile.inspect.reproducer =
@@ -154,7 +163,7 @@ absl::StatusOr<uint64_t> parseBytes(std::string_view text) {
         break;
       }
     }
-  if (!(value >= 0) || value > 1e18 || (end && *end))
+  if (!(value >= 1) || value > 1e18 || (end && *end))
     return invalidArgument("must be a number of bytes such as 512M or 1.5G, got '", text, "'");
   return uint64_t(value);
 }

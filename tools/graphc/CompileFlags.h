@@ -9,7 +9,6 @@ namespace graphc {
 
 struct CompileFlags {
   CompileOptions compile;
-  std::string outputs; ///< The list of --outputs, split by finish().
 
   /// Policy, pin and outputs.
   void addModelOptions(Options &options);

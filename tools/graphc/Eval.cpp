@@ -27,6 +27,7 @@ struct EvalCommand {
   GenerationFlags generation;
   EvaluateOptions evaluation;
   std::unique_ptr<Tokenizer> tokenizer;
+  bool hasOrder = false;
 
   int run(Arguments arguments);
   void addModes(Options &options);
@@ -56,9 +57,9 @@ void EvalCommand::addModes(Options &options) {
   options.custom("--order-seed", "N",
                  [this](std::string_view text) -> absl::Status {
                    absl::StatusOr<uint64_t> seed = parseUnsigned(text);
-                   return seed.ok() ? (evaluation.orderSeed = *seed, absl::OkStatus()) : seed.status();
+                   return seed.ok() ? (evaluation.orderSeed = *seed, hasOrder = true, absl::OkStatus()) : seed.status();
                  },
-                 "which order (default 0)");
+                 "which order (default 0); needs --accumulate=f32");
 }
 
 absl::Status EvalCommand::openTokenizer() {
@@ -160,6 +161,8 @@ int EvalCommand::run(Arguments arguments) {
   if (std::optional<int> code = options.parse(arguments))
     return *code;
   flags.finish();
+  if (hasOrder && !evaluation.permuted)
+    return options.usageError("option '--order-seed' needs --accumulate=f32");
   const absl::Status status = execute();
   return status.ok() ? kSuccess : report("graphc eval", status);
 }

@@ -2,6 +2,7 @@
 // RUN: graphc-opt %s --split-input-file --layer-apply-policy="policy=compute=bf16,output=f32;silu:compute=f32;name:b.second:output=f16" | FileCheck %s --check-prefix=LATER
 // RUN: graphc-opt %s --split-input-file --layer-apply-policy="policy=params=f16;*.kernel:params=bf16;name:b.first:params=f32" | FileCheck %s --check-prefix=PARAMS
 // RUN: not graphc-opt %s --split-input-file --layer-apply-policy="policy=a-z.*:compute=f16;*.0-1:compute=f32" 2>&1 | FileCheck %s --check-prefix=NONE
+// RUN: not graphc-opt %s --split-input-file --layer-apply-policy="policy=*.kernel:compute=f16" 2>&1 | FileCheck %s --check-prefix=PARAMETER
 
 // The example of the pass's documentation, with a parameter that two layers
 // read and a layer that has a policy already.
@@ -23,6 +24,7 @@
 // PARAMS: silu "ffn.activation"(%x) policy<params = f16>
 // PARAMS: dense "b.first"({{.*}}, %[[FIRST]]) policy<params = f32>
 // PARAMS: dense "b.second"({{.*}}, %[[OWN]]) policy<params = f16, compute = f16, output = f32>
+// PARAMETER: error: policy rule '*.kernel:compute=f16': it selects parameters, whose only key is params
 // NONE: error: policy rule 'a-z.*:compute=f16': 'a-z.*' matches nothing
 layer.parameter @b.kernel : tensor<8x8xf32>
 layer.graph @sets_what_the_rule_names(%x: tensor<?x?x8xf32>) -> (tensor<?x?x8xf32>) attributes {input_names = ["x"]} {
