@@ -236,6 +236,15 @@ std::optional<int64_t> windowOf(std::string_view symbol) {
   return parseNumber(symbol.substr(prefix.size()));
 }
 
+Binding Binding::of(Kind kind, std::string name, DType dtype, std::vector<Dim> dims) {
+  Binding binding;
+  binding.kind = kind;
+  binding.name = std::move(name);
+  binding.dtype = dtype;
+  binding.dims = std::move(dims);
+  return binding;
+}
+
 int64_t ringRows(int64_t window, int64_t capacity, int64_t chunk) {
   const int64_t visible = window + std::min(chunk, capacity) - 1;
   return std::min(capacity, (visible + 63) / 64 * 64);

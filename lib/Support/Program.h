@@ -109,6 +109,9 @@ struct Binding {
   int64_t slot = 0;               ///< Buffers.
   int64_t carry = 0;              ///< Carries.
 
+  /// One with these four, and the rest as by default.
+  static Binding of(Kind kind, std::string name, DType dtype, std::vector<Dim> dims);
+
   /// True for a cache that holds the scales of an 8-bit side.
   bool isScales() const { return kind == Kind::Cache && (name == "key_scales" || name == "value_scales"); }
   /// True for a cache that is, or scales, keys.

@@ -22,13 +22,8 @@ Program program() {
   for (auto [kind, name, dtype] : {std::tuple(Binding::Kind::Input, "lengths", DType::I32),
                                    {Binding::Kind::Cache, "keys", DType::BF16},
                                    {Binding::Kind::Cache, "values", DType::F16},
-                                   {Binding::Kind::Buffer, "slot0", DType::F32}}) {
-    Binding binding;
-    binding.kind = kind;
-    binding.name = name;
-    binding.dtype = dtype;
-    result.bindings.push_back(binding);
-  }
+                                   {Binding::Kind::Buffer, "slot0", DType::F32}})
+    result.bindings.push_back(Binding::of(kind, name, dtype, {}));
   return result;
 }
 

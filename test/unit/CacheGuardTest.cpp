@@ -26,22 +26,15 @@ Program program() {
   result.features = {"sse2"};
   result.outputs = {"logits"};
   result.symbols = {"threads", "tokens", "batch", "rows", "capacity", "window:4"};
-  auto add = [&](Kind kind, const char *name, DType dtype, std::vector<Dim> dims) {
-    Binding binding;
-    binding.kind = kind;
-    binding.name = name;
-    binding.dtype = dtype;
-    binding.dims = std::move(dims);
-    result.bindings.push_back(binding);
-  };
-  add(Kind::Input, "ids", DType::I32, {Dim::of("tokens")});
-  add(Kind::Input, "positions", DType::I32, {Dim::of("tokens")});
-  add(Kind::Input, "starts", DType::I32, {Dim::of("batch", 1)});
-  add(Kind::Input, "lengths", DType::I32, {Dim::of("batch")});
-  add(Kind::Input, "row_ids", DType::I32, {Dim::of("rows")});
-  add(Kind::Cache, "keys", DType::F32, {Dim::of("batch"), Dim::number(kHeads), Dim::of("capacity"), Dim::number(kWidth)});
-  add(Kind::Cache, "values", DType::F32, {Dim::of("batch"), Dim::number(1), Dim::of("window:4"), Dim::number(kWidth)});
-  add(Kind::Output, "logits", DType::F32, {Dim::of("rows"), Dim::number(kVocab)});
+  result.bindings = {
+      Binding::of(Kind::Input, "ids", DType::I32, {Dim::of("tokens")}),
+      Binding::of(Kind::Input, "positions", DType::I32, {Dim::of("tokens")}),
+      Binding::of(Kind::Input, "starts", DType::I32, {Dim::of("batch", 1)}),
+      Binding::of(Kind::Input, "lengths", DType::I32, {Dim::of("batch")}),
+      Binding::of(Kind::Input, "row_ids", DType::I32, {Dim::of("rows")}),
+      Binding::of(Kind::Cache, "keys", DType::F32, {Dim::of("batch"), Dim::number(kHeads), Dim::of("capacity"), Dim::number(kWidth)}),
+      Binding::of(Kind::Cache, "values", DType::F32, {Dim::of("batch"), Dim::number(1), Dim::of("window:4"), Dim::number(kWidth)}),
+      Binding::of(Kind::Output, "logits", DType::F32, {Dim::of("rows"), Dim::number(kVocab)})};
   return result;
 }
 
@@ -103,17 +96,18 @@ protected:
 TEST_F(CacheGuardTest, acceptsWritesToAllNewRowsAndNothingElse) {
   const absl::Status prefill = step({1, 2, 3, 1, 2}, {3});
   ASSERT_TRUE(prefill.ok()) << prefill;
-  for (int i = 0; i < 30; ++i) { // around the ring
+  for (int i = 0; i < 70; ++i) { // around the ring of 64 rows
     const absl::Status decode = step({1}, {2});
     ASSERT_TRUE(decode.ok()) << decode;
   }
   ASSERT_TRUE(step({}, {2}).ok());
   const Facts facts = guard->facts();
-  EXPECT_EQ(facts[0], (Fact{"steps", 32}));
-  EXPECT_EQ(facts[1], (Fact{"rows-written", (5 + 1 + 30 * 2 + 1) * (kHeads + 1)})); // seed property 8
-  EXPECT_EQ(facts[2], (Fact{"bytes-written", (5 + 1 + 30 * 2 + 1) * (kHeads + 1) * kWidth * 4}));
-  EXPECT_GT(facts[3].value, 32u * 50); // pages of 4 KiB: 64 of keys
-  EXPECT_GT(facts[4].value, 32u * 4096);
+  EXPECT_EQ(facts[0], (Fact{"steps", 72}));
+  EXPECT_EQ(facts[1], (Fact{"rows-written", (5 + 1 + 70 * 2 + 1) * (kHeads + 1)})); // seed property 8
+  EXPECT_EQ(facts[2], (Fact{"bytes-written", (5 + 1 + 70 * 2 + 1) * (kHeads + 1) * kWidth * 4}));
+  EXPECT_GT(facts[3].value, 72u * 50); // pages of 4 KiB: 64 of keys
+  EXPECT_GT(facts[4].value, 72u * 4096);
+  EXPECT_EQ(facts[5], (Fact{"rows-reused", (75 - 64) + (72 - 64)})) << "tokens of both sequences, beyond the ring";
 }
 
 TEST_F(CacheGuardTest, marksRowsWithoutATokenAsNaN) {

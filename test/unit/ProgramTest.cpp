@@ -12,15 +12,6 @@ using namespace graphc;
 using nlohmann::json;
 using Kind = Binding::Kind;
 
-static Binding make(Kind kind, std::string name, DType dtype, std::vector<Dim> dims) {
-  Binding binding;
-  binding.kind = kind;
-  binding.name = std::move(name);
-  binding.dtype = dtype;
-  binding.dims = std::move(dims);
-  return binding;
-}
-
 /// Two blocks (one full, one ring of window 100), 2 kv heads of 8, vocab 50.
 static Program example() {
   Program program;
@@ -34,17 +25,17 @@ static Program example() {
   auto add = [&](Binding binding) -> Binding & {
     return program.bindings.emplace_back(std::move(binding));
   };
-  add(make(Kind::Input, "ids", DType::I32, {Dim::of("tokens")}));
-  add(make(Kind::Input, "starts", DType::I32, {Dim::of("batch", 1)}));
-  add(make(Kind::Input, "lengths", DType::I32, {Dim::of("batch")}));
+  add(Binding::of(Kind::Input, "ids", DType::I32, {Dim::of("tokens")}));
+  add(Binding::of(Kind::Input, "starts", DType::I32, {Dim::of("batch", 1)}));
+  add(Binding::of(Kind::Input, "lengths", DType::I32, {Dim::of("batch")}));
   for (const char *name : {"embedder.kernel", "head.kernel"}) { // tied
     Binding &kernel =
-        add(make(Kind::Parameter, name, DType::BF16, {Dim::number(50), Dim::number(16)}));
+        add(Binding::of(Kind::Parameter, name, DType::BF16, {Dim::number(50), Dim::number(16)}));
     kernel.source = "embed.weight";
     kernel.stored = DType::BF16;
   }
   Binding &converted =
-      add(make(Kind::Parameter, "up.kernel", DType::BF16, {Dim::number(16), Dim::number(48)}));
+      add(Binding::of(Kind::Parameter, "up.kernel", DType::BF16, {Dim::number(16), Dim::number(48)}));
   converted.source = "up.weight";
   converted.stored = DType::F32;
   converted.roundings = {DType::F16, DType::BF16};
@@ -52,16 +43,16 @@ static Program example() {
   for (int64_t block : {0, 1}) {
     const char *rows = block ? "window:100" : "capacity";
     const std::vector<Dim> dims{Dim::of("batch"), Dim::number(2), Dim::of(rows), Dim::number(8)};
-    add(make(Kind::Cache, "keys", DType::BF16, dims)).block = block;
-    add(make(Kind::Cache, "values", DType::F16, dims)).block = block;
+    add(Binding::of(Kind::Cache, "keys", DType::BF16, dims)).block = block;
+    add(Binding::of(Kind::Cache, "values", DType::F16, dims)).block = block;
   }
-  Binding &cos = add(make(Kind::Rope, "cos", DType::F32, {Dim::of("capacity"), Dim::number(4)}));
+  Binding &cos = add(Binding::of(Kind::Rope, "cos", DType::F32, {Dim::of("capacity"), Dim::number(4)}));
   cos.rope.dim = 8;
-  add(make(Kind::Buffer, "x", DType::F32, {Dim::of("tokens", 0, 32), Dim::number(16)})).slot = 7;
-  add(make(Kind::Buffer, "y", DType::BF16, {Dim::of("tokens"), Dim::number(16)})).slot = 7;
-  add(make(Kind::Buffer, "z", DType::F32, {Dim::of("threads"), Dim::number(100)})).slot = 1;
-  add(make(Kind::Output, "logits", DType::F32, {Dim::of("rows"), Dim::number(50)}));
-  add(make(Kind::Trace, "trace", DType::F32, {}));
+  add(Binding::of(Kind::Buffer, "x", DType::F32, {Dim::of("tokens", 0, 32), Dim::number(16)})).slot = 7;
+  add(Binding::of(Kind::Buffer, "y", DType::BF16, {Dim::of("tokens"), Dim::number(16)})).slot = 7;
+  add(Binding::of(Kind::Buffer, "z", DType::F32, {Dim::of("threads"), Dim::number(100)})).slot = 1;
+  add(Binding::of(Kind::Output, "logits", DType::F32, {Dim::of("rows"), Dim::number(50)}));
+  add(Binding::of(Kind::Trace, "trace", DType::F32, {}));
   program.kernels = {{{"embedder", "norm"}, {{9, "embedder"}, {10, "norm"}}}};
   program.slotUsers = {{1, {"head"}}, {7, {"embedder", "layers.*.up"}}};
   program.stack = {{"attention.decode", 640}, {"up.decode", 64}};
@@ -236,7 +227,7 @@ static uint64_t valueOf(const Formula &formula, const std::map<std::string, uint
 TEST(MemoryPlan, formulasGiveItsBytes) {
   Program program = example();
   for (const char *name : {"before", "after"})
-    program.bindings.insert(program.bindings.begin(), make(Kind::Carry, name, DType::F32, {Dim::of("cache_rows"), Dim::number(12)}));
+    program.bindings.insert(program.bindings.begin(), Binding::of(Kind::Carry, name, DType::F32, {Dim::of("cache_rows"), Dim::number(12)}));
   program.symbols.push_back("cache_rows");
   ASSERT_TRUE(checkProgram(program).ok()) << checkProgram(program);
   for (const PlanRequest &request : {PlanRequest{.batch = 3, .capacity = 500, .chunk = 40, .threads = 2},
@@ -353,7 +344,7 @@ static Program scaledExample() {
   for (Binding &binding : program.bindings)
     if (binding.kind == Kind::Cache && binding.name == "keys" && binding.block == 1)
       binding.dtype = DType::I8;
-  Binding scales = make(Kind::Cache, "key_scales", DType::F32, {Dim::of("batch"), Dim::number(2), Dim::of("window:100")});
+  Binding scales = Binding::of(Kind::Cache, "key_scales", DType::F32, {Dim::of("batch"), Dim::number(2), Dim::of("window:100")});
   scales.block = 1;
   program.bindings.insert(program.bindings.end() - 1, scales);
   return program;

@@ -28,15 +28,6 @@ enum : size_t { Ids, Positions, Starts, Lengths, RowIds, Table, Keys, Values, Ri
 /// Positions of its symbols.
 enum : size_t { Threads, Tokens, Batch, Rows, Capacity, Ring };
 
-inline Binding binding(Binding::Kind kind, std::string name, DType dtype, std::vector<Dim> dims) {
-  Binding result;
-  result.kind = kind;
-  result.name = std::move(name);
-  result.dtype = dtype;
-  result.dims = std::move(dims);
-  return result;
-}
-
 inline Program program() {
   using Kind = Binding::Kind;
   Program toy;
@@ -49,26 +40,24 @@ inline Program program() {
   for (auto [name, dim] : {std::pair("ids", Dim::of("tokens")), {"positions", Dim::of("tokens")},
                            {"starts", Dim::of("batch", 1)}, {"lengths", Dim::of("batch")},
                            {"row_ids", Dim::of("rows")}})
-    all.push_back(binding(Kind::Input, name, DType::I32, {dim}));
-  all.push_back(binding(Kind::Parameter, "table", DType::F32, {Dim::number(kVocab)}));
+    all.push_back(Binding::of(Kind::Input, name, DType::I32, {dim}));
+  all.push_back(Binding::of(Kind::Parameter, "table", DType::F32, {Dim::number(kVocab)}));
   all.back().source = "table.weight";
   for (int64_t block : {0, 1})
     for (const char *side : {"keys", "values"}) {
       const Dim rows = Dim::of(block ? "window:4" : "capacity");
-      all.push_back(binding(Kind::Cache, side, block ? DType::F32 : DType::BF16,
+      all.push_back(Binding::of(Kind::Cache, side, block ? DType::F32 : DType::BF16,
                             {Dim::of("batch"), Dim::number(1), rows, Dim::number(1)}));
       all.back().block = block;
     }
   for (const char *part : {"cos", "sin"}) {
-    all.push_back(binding(Kind::Rope, part, DType::F32, {Dim::of("capacity"), Dim::number(1)}));
+    all.push_back(Binding::of(Kind::Rope, part, DType::F32, {Dim::of("capacity"), Dim::number(1)}));
     all.back().rope.dim = 2;
   }
-  all.push_back(binding(Kind::Buffer, "x", DType::F32, {Dim::of("tokens"), Dim::number(4)}));
-  all.push_back(
-      binding(Kind::Output, "logits", DType::F32, {Dim::of("rows"), Dim::number(kVocab)}));
-  all.push_back(
-      binding(Kind::Output, "hidden_states.0", DType::F32, {Dim::of("tokens"), Dim::number(1)}));
-  all.push_back(binding(Kind::Trace, "trace", DType::F32, {}));
+  all.push_back(Binding::of(Kind::Buffer, "x", DType::F32, {Dim::of("tokens"), Dim::number(4)}));
+  all.push_back(Binding::of(Kind::Output, "logits", DType::F32, {Dim::of("rows"), Dim::number(kVocab)}));
+  all.push_back(Binding::of(Kind::Output, "hidden_states.0", DType::F32, {Dim::of("tokens"), Dim::number(1)}));
+  all.push_back(Binding::of(Kind::Trace, "trace", DType::F32, {}));
   toy.kernels = {{{"embedder"}, {{int64_t(States), "embedder"}}},
                  {{"head"}, {{int64_t(LogitsOut), "head"}}}};
   return toy;

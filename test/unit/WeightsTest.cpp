@@ -23,7 +23,7 @@ Binding parameter(std::string name, std::string source, DType stored, DType dtyp
   std::vector<Dim> dims;
   for (int64_t size : shape)
     dims.push_back(Dim::number(size));
-  Binding result = toy::binding(Binding::Kind::Parameter, std::move(name), dtype, dims);
+  Binding result = Binding::of(Binding::Kind::Parameter, std::move(name), dtype, dims);
   result.source = std::move(source);
   result.stored = stored;
   result.roundings = std::move(roundings);
