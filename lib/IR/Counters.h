@@ -7,8 +7,10 @@
 #include "Support/Contract.h"
 
 #include "mlir/IR/Operation.h"
+#include "mlir/Pass/Pass.h"
 
 #include <initializer_list>
+#include <memory>
 
 namespace graphc {
 
@@ -29,6 +31,14 @@ struct Counter {
 /// is a function, its name follows the pass's. All of them go to `facts`, if given.
 void reportCounters(mlir::Operation *op, llvm::StringRef pass, bool wanted,
                     std::initializer_list<Counter *> counters, Facts *facts = nullptr);
+
+/// A pass whose member `facts` is where its counters go.
+template <typename Pass, typename Options>
+std::unique_ptr<mlir::Pass> createWithFacts(const Options &options, Facts *facts) {
+  auto pass = std::make_unique<Pass>(options);
+  pass->facts = facts;
+  return pass;
+}
 
 /// The remark name of a pass's counters; decisions have their counter's name.
 inline constexpr llvm::StringLiteral kCountersRemark = "counters";

@@ -218,7 +218,5 @@ private:
 } // namespace
 
 std::unique_ptr<Pass> graphc::layer::createVerifyCache(bool report, Facts *facts) {
-  auto pass = std::make_unique<VerifyCache>(VerifyCacheOptions{report});
-  pass->facts = facts;
-  return pass;
+  return createWithFacts<VerifyCache>(VerifyCacheOptions{report}, facts);
 }
