@@ -10,6 +10,7 @@ config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.graphc_build, "test")
 config.environment["PATH"] = os.pathsep.join(
     [os.path.join(config.graphc_build, "bin"), config.llvm_tools, config.environment["PATH"]])
+config.environment["GRAPHC_CACHE_DIR"] = ""  # tests compile, unless they test the cache
 for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "GRAPHC_TEST_DATA"):
     if name in os.environ:
         config.environment[name] = os.environ[name]

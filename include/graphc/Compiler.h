@@ -75,6 +75,7 @@ struct CompileOptions {
   std::optional<int64_t> maxCasts;        ///< Most casts that may be left, as explain lists them.
   std::vector<std::string> deny;          ///< What must not be there, of deniableNames().
   Stage stage = Stage::Object;
+  std::string compileCache;               ///< Folder of the compile cache (docs/Performance.md); empty: none.
   InspectOptions inspect;
 };
 
@@ -82,9 +83,15 @@ struct CompileOptions {
 std::vector<std::string> targetNames();
 std::string nativeTargetName();
 
+/// The compile cache of the commands: GRAPHC_CACHE_DIR, else graphc in XDG_CACHE_HOME,
+/// else in ~/.cache. Empty, and nothing is cached, if GRAPHC_CACHE_DIR is set to
+/// nothing or there is no home.
+std::string defaultCompileCache();
+
 /// Time that one phase of a compilation took.
 struct PhaseTime {
-  std::string phase; ///< load, layer, kernel, cpu, lowering, translate, optimize or emit.
+  std::string phase; ///< load, layer, kernel, cpu, lowering, translate, optimize and
+                     ///< emit; or cache, if code was found there, in place of those behind kernel.
   double seconds = 0;
 };
 
@@ -115,6 +122,8 @@ public:
   const Work &work() const;
   /// The phases that were run, in order.
   const std::vector<PhaseTime> &phases() const;
+  /// True if the code is from the compile cache.
+  bool isFromCache() const;
   /// The memory that a session needs, as functions of its options and in bytes: a
   /// table, or JSON text; with a budget of bytes, also the largest capacity that
   /// fits it. From Stage::Vector on (before, scratch on the stack is not known);

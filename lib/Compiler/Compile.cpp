@@ -4,6 +4,7 @@
 #include "graphc/Compiler.h"
 
 #include "Codegen/NativeModule.h"
+#include "Compiler/CompileCache.h"
 #include "Compiler/Explainer.h"
 #include "Compiler/Manifest.h"
 #include "Compiler/Source.h"
@@ -51,6 +52,11 @@ private:
   absl::Status makeProgram();
   absl::Status checkBudget() const;
   absl::Status generateCode();
+  /// The key of the code in the compile cache; empty if it is not to be used.
+  std::string cacheKey();
+  /// Takes the code from the cache if it is there.
+  bool takeCached(const std::string &key);
+  void cacheCode(const std::string &key);
   void countCasts();
   void countKernels();
   bool endsAt(Stage stage);
@@ -125,7 +131,7 @@ absl::StatusOr<CompiledModel> Compilation::compile(Load load) {
   result->stage = options.stage;
   if (absl::Status status = runStages(); !status.ok())
     return status;
-  result->notes = diagnostics.notes();
+  result->notes += diagnostics.notes();
   return CompiledModel(std::move(result));
 }
 
@@ -208,6 +214,9 @@ absl::Status Compilation::runStages() {
   }
   if (endsAt(Stage::Kernel) || options.stage == Stage::Layer)
     return absl::OkStatus();
+  const std::string key = cacheKey();
+  if (takeCached(key))
+    return checkBudget();
 
   auto emit = [&](OpPassManager &manager) {
     cpu::buildCpuPipeline(manager, {std::string(target->name), options.inspect.statistics, &result->checked.vector});
@@ -228,7 +237,43 @@ absl::Status Compilation::runStages() {
   if (absl::Status status = generateCode(); !status.ok())
     return status;
   endPhase("emit");
+  cacheCode(key);
   return absl::OkStatus();
+}
+
+std::string Compilation::cacheKey() {
+  const InspectOptions &inspect = options.inspect;
+  const bool looksInside = inspect.printIrAfterAll || !inspect.irTree.empty() || inspect.timing || inspect.statistics;
+  if (options.compileCache.empty() || options.stage != Stage::Object || looksInside)
+    return {};
+  std::string kernels;
+  llvm::raw_string_ostream stream(kernels);
+  module->print(stream);
+  return CompileCache::key(kernels, result->program, *target, options.optimize);
+}
+
+bool Compilation::takeCached(const std::string &key) {
+  if (key.empty())
+    return false;
+  std::optional<CachedCode> code = CompileCache(options.compileCache).find(key);
+  if (!code)
+    return false;
+  code->checked.layer = std::move(result->checked.layer); // these two levels were checked just now
+  code->checked.kernel = std::move(result->checked.kernel);
+  result->checked = std::move(code->checked);
+  result->program = std::move(code->program);
+  result->output = std::move(code->object);
+  result->fromCache = true;
+  endPhase("cache");
+  return true;
+}
+
+void Compilation::cacheCode(const std::string &key) {
+  if (key.empty())
+    return;
+  absl::Status status = CompileCache(options.compileCache).store(key, {result->output, result->program, result->checked});
+  if (!status.ok()) // the model is compiled all the same
+    result->notes = concat("warning: compile cache is not used: ", status.message(), "; --no-compile-cache does without it\n");
 }
 
 absl::Status Compilation::makeProgram() {

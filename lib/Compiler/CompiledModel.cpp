@@ -10,6 +10,7 @@
 #include "Support/Message.h"
 #include "Support/Target.h"
 
+#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -48,6 +49,17 @@ const std::string &CompiledModel::summary() const { return state->summary; }
 const Program &CompiledModel::program() const { return state->program; }
 const Work &CompiledModel::work() const { return state->work; }
 const std::vector<PhaseTime> &CompiledModel::phases() const { return state->phases; }
+bool CompiledModel::isFromCache() const { return state->fromCache; }
+
+std::string defaultCompileCache() {
+  if (const char *folder = std::getenv("GRAPHC_CACHE_DIR"))
+    return folder;
+  if (const char *folder = std::getenv("XDG_CACHE_HOME"); folder && *folder)
+    return concat(folder, "/graphc");
+  if (const char *home = std::getenv("HOME"); home && *home)
+    return concat(home, "/.cache/graphc");
+  return {};
+}
 
 static absl::Status needsObject(Stage stage) {
   return stage == Stage::Object ? absl::OkStatus()

@@ -22,6 +22,7 @@ struct CompiledModel::State {
   Work work;       ///< The same.
   std::vector<PhaseTime> phases;
   CheckedLevels checked; ///< Of the stages that were reached.
+  bool fromCache = false;
 };
 
 /// Numbers for the summary, gathered on the way.

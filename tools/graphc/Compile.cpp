@@ -62,7 +62,8 @@ absl::Status CompileCommand::finish(const CompiledModel &compiled, double second
     return text.ok() ? writeOutput("-", *text) : text.status();
   }
   if (emit.empty())
-    return writeOutput("-", concat(compiled.summary(), "compiled in ", int64_t(seconds * 1000 + 0.5), " ms\n"));
+    return writeOutput("-", concat(compiled.summary(), "compiled in ", int64_t(seconds * 1000 + 0.5),
+                                   compiled.isFromCache() ? " ms, code from the compile cache\n" : " ms\n"));
   if (!isShared())
     return writeOutput(output.empty() ? "-" : output, compiled.output());
   if (output != "-")
@@ -95,6 +96,7 @@ int CompileCommand::run(Arguments arguments) {
                  "fails with code 3 if a session needs more; K, M, G, T are\npowers of 1024");
   flags.addSessionOptions(options);
   flags.addTargetOptions(options);
+  flags.addCacheOption(options);
   if (std::optional<int> code = options.parse(arguments))
     return *code;
   flags.finish();

@@ -76,6 +76,11 @@ void CompileFlags::addSessionOptions(Options &options) {
   options.integer("-t --threads", "N", 1, compile.session.threads, "threads of it (default: all cores)");
 }
 
+void CompileFlags::addCacheOption(Options &options) {
+  mayCache = true;
+  options.flag("--no-compile-cache", noCache, "neither takes code from the cache of compiled models nor adds\nany (it is in GRAPHC_CACHE_DIR, or graphc in the user's\ncache folder)");
+}
+
 void CompileFlags::addTargetOptions(Options &options) {
   options.custom("--target", "NAME", [this](std::string_view text) { return used = true, compile.target = text, absl::OkStatus(); },
                  concat(join(targetNames()), "\n(default: the best that this machine runs)"));
@@ -97,6 +102,8 @@ void CompileFlags::addTargetOptions(Options &options) {
 }
 
 void CompileFlags::finish() {
+  if (mayCache && !noCache)
+    compile.compileCache = defaultCompileCache();
   std::error_code error;
   if (compile.inspect.reproducer.empty())
     compile.inspect.reproducer =

@@ -18,13 +18,15 @@ struct CompileFlags {
   void addSessionOptions(Options &options);
   /// Target, optimisation and MLIR's inspection.
   void addTargetOptions(Options &options);
+  /// --no-compile-cache; without it the command uses the cache.
+  void addCacheOption(Options &options);
   /// To be called after parsing.
   void finish();
   /// True if an option was given that only makes sense for a model not compiled yet.
   bool any() const { return used; }
 
 private:
-  bool used = false;
+  bool used = false, mayCache = false, noCache = false;
 };
 
 /// Prints "graphc run: error: .." to standard error, and where a reproducer lies

@@ -247,6 +247,7 @@ int RunCommand::run(Arguments arguments) {
   flags.addModelOptions(options);
   flags.addLimitOptions(options);
   flags.addTargetOptions(options);
+  flags.addCacheOption(options);
   if (std::optional<int> code = options.parse(arguments))
     return *code;
   flags.finish();
