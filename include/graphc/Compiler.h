@@ -197,4 +197,62 @@ absl::StatusOr<CompiledModel> compile(const std::string &path, const CompileOpti
 absl::StatusOr<CompiledModel> compileText(std::string_view text, const std::string &name,
                                           const CompileOptions &options = {});
 
+//===-- Accuracy ------------------------------------------------------------------===//
+
+/// What a comparison runs: each prompt in a sequence of its own, then `newTokens`
+/// tokens one by one, which the compiled model chooses greedily.
+struct CompareOptions {
+  CompileOptions compile;                    ///< Policy, pins, target ..; stage and trace are not used.
+  std::string weights;                       ///< Folder of the checkpoint.
+  std::string referenceWeights;              ///< The reference's checkpoint; empty: the same.
+  std::vector<std::vector<int32_t>> prompts; ///< At least one, none empty.
+  int64_t newTokens = 16;
+  int64_t sessionLength = 0;                 ///< Most tokens of a sequence; 0: the longest prompt and newTokens.
+  int64_t threads = 0;                       ///< Default: all cores.
+};
+
+/// How far one value of the compiled model is from the reference's, over all tokens:
+/// a layer's result ("layers.0.ffn.up", "embedder as bf16" for its rounded version) or
+/// the rows of a side of the cache ("cache.0.keys").
+struct ValueError {
+  std::string name;
+  std::string dtype;      ///< Of the compiled value.
+  int64_t elements = 0;
+  double maxError = 0;    ///< Greatest |compiled - reference|, where both are finite.
+  double meanError = 0;   ///< Mean of it.
+  double range = 0;       ///< Greatest |reference|.
+  double cosine = 1;      ///< Of the angle between both, all elements one vector.
+  int64_t infinities = 0; ///< Infinite where the reference is finite: an f16 overflow.
+  int64_t nans = 0;       ///< NaN where the reference is not.
+
+  /// maxError / range; infinite if an element is not finite.
+  double relativeError() const;
+};
+
+/// The outcome of a comparison with the reference interpreter in f64.
+struct Comparison {
+  std::string policy, pin, target;
+  std::vector<ValueError> values; ///< In order of execution, then the cache.
+  int64_t positions = 0;          ///< Rows of logits: every prompt token and every new one but the last.
+  double meanKl = 0, maxKl = 0;   ///< Of the next token's distribution, KL(reference || compiled), nats.
+  int64_t agreeing = 0;           ///< Positions where both have the same likeliest token.
+  std::vector<std::vector<int32_t>> tokens; ///< New tokens of each prompt.
+  std::string notes;              ///< Warnings of the compiler, a line each.
+
+  /// A table; ends with a newline.
+  std::string text() const;
+  /// The same with stable keys (docs/Compare.md); numbers that are not finite are null.
+  std::string json() const;
+  /// Aborted, which errorKind calls a broken contract, unless every value's relative
+  /// error is at most `maxError` and maxKl at most `maxKl`; the message names the worst.
+  absl::Status check(double maxError, double maxKl) const;
+};
+
+/// Compares the compiled model at `path` with the interpreter in f64, value by value and
+/// with the cache's state. Errors: those of compile and of Model::open; InvalidArgument
+/// for prompts that do not fit.
+absl::StatusOr<Comparison> compare(const std::string &path, const CompareOptions &options);
+/// The same for the layer graph in `text`.
+absl::StatusOr<Comparison> compareText(std::string_view text, const std::string &name, const CompareOptions &options);
+
 } // namespace graphc

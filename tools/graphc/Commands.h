@@ -25,5 +25,6 @@ int evalMain(Arguments arguments);
 int benchMain(Arguments arguments);
 int verifyMain(Arguments arguments);
 int explainMain(Arguments arguments);
+int compareMain(Arguments arguments);
 
 } // namespace graphc

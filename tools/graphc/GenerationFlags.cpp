@@ -7,6 +7,7 @@
 #include "Support/Npy.h"
 
 #include <charconv>
+#include <cmath>
 #include <condition_variable>
 #include <cstring>
 #include <filesystem>
@@ -45,7 +46,15 @@ absl::StatusOr<uint64_t> parseUnsigned(std::string_view text) {
   return value;
 }
 
-void GenerationFlags::add(Options &options) {
+absl::StatusOr<double> parseNumber(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
+    return invalidArgument("must be a number, got '", text, "'");
+  return value;
+}
+
+void GenerationFlags::addPrompts(Options &options) {
   options.list("-p --prompt", "TEXT", texts, "text to go on from; several make a batch");
   options.custom("--tokens", "IDS",
                  [this](std::string_view text) {
@@ -54,17 +63,22 @@ void GenerationFlags::add(Options &options) {
                  },
                  "token ids instead of text: 1,2,3; several uses make a batch\nof unequal lengths");
   options.text("--tokens-file", "FILE", tokensFile, "token ids of a sequence a line");
-  options.integer("-n --max-new-tokens", "N", 0, newTokens, "new tokens of each sequence (default 128)");
+  options.integer("-n --max-new-tokens", "N", 0, newTokens, concat("new tokens of each sequence (default ", newTokens, ")"));
   options.text("--weights", "DIR", weights, "folder of the safetensors files and tokenizer.json\n(default: the folder that MODEL is or lies in)");
+  options.integer("-t --threads", "N", 1, threads, "threads (default: all cores)");
+  options.integer("--session-length", "N", 1, sessionLength, "most tokens of a sequence; ropes of type dynamic and longrope\ndepend on it (default: prompt and new tokens)");
+}
+
+void GenerationFlags::add(Options &options) {
+  addPrompts(options);
   options.flag("--print-tokens", printTokens, "prints new token ids, a line for each sequence, not text");
   options.flag("--ignore-eos", ignoreEos, "goes on after an end-of-text token");
   auto number = [](float &variable, double least, double most) {
     return [&variable, least, most](std::string_view text) -> absl::Status {
-      double value = 0;
-      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-      if (error != std::errc() || end != text.data() + text.size() || !(value >= least && value <= most))
+      absl::StatusOr<double> value = parseNumber(text);
+      if (!value.ok() || !(*value >= least && *value <= most))
         return invalidArgument("must be a number from ", least, " to ", most, ", got '", text, "'");
-      return variable = float(value), absl::OkStatus();
+      return variable = float(*value), absl::OkStatus();
     };
   };
   options.custom("--temperature", "T", number(sampling.temperature, 0, 1000), "0, the default, takes the likeliest token; above, the\nnext token is drawn");
@@ -81,8 +95,6 @@ void GenerationFlags::add(Options &options) {
                    return value.ok() ? (sampling.seed = *value, absl::OkStatus()) : value.status();
                  },
                  "of the random numbers (default 0); sequence i uses S + i");
-  options.integer("-t --threads", "N", 1, threads, "threads (default: all cores)");
-  options.integer("--session-length", "N", 1, sessionLength, "most tokens of a sequence; ropes of type dynamic and longrope\ndepend on it (default: prompt and new tokens)");
   options.text("--logits-out", "FILE.npy", logitsOut, "writes the prompts' logits, f32 (batch, prompt tokens, vocab)");
   options.text("--hidden-states-out", "FILE.npy", hiddenStatesOut,
                "writes the prompts' hidden states, f32\n(layers + 1, batch, prompt tokens, hidden)");

@@ -21,6 +21,9 @@ struct GenerationFlags {
   SamplingOptions sampling;
   bool printTokens = false, ignoreEos = false;
 
+  /// Prompts, their number of new tokens, weights, threads and session length.
+  void addPrompts(Options &options);
+  /// Those, sampling and what is written.
   void add(Options &options);
   /// The outputs that the files to be written take; none if no file is.
   std::vector<std::string> neededOutputs() const;
@@ -33,6 +36,9 @@ struct GenerationFlags {
 
 /// An integer of at least 0.
 absl::StatusOr<uint64_t> parseUnsigned(std::string_view text);
+
+/// A finite number.
+absl::StatusOr<double> parseNumber(std::string_view text);
 
 /// The folder with the weights of MODEL: `given`, or the folder that MODEL is or
 /// lies in, the current one for standard input.

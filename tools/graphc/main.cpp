@@ -26,6 +26,7 @@ constexpr Command kCommands[] = {
     {"bench", "measures rates, and what they are of the machine's limits", benchMain},
     {"verify", "proves that the cache keeps its dtype, in place", verifyMain},
     {"explain", "tells what is cast, fused and stored, and why", explainMain},
+    {"compare", "measures the error of a compiled model, layer by layer", compareMain},
 };
 
 std::string help() {
