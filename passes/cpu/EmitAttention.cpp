@@ -15,6 +15,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
+#include <bit>
 #include <numbers>
 
 using namespace mlir;
@@ -157,7 +158,8 @@ Value AttentionEmitter::positionOf(Value token, Value sequence) {
 }
 
 /// Writes the rows of tokens [first, last) of one kv head behind the old ones.
-/// They have the cache's types already, or are quantised.
+/// They have the cache's types already, or are quantised. Vectors have a power of two
+/// elements: LLVM cannot store 8n + 1 elements of bf16 where it has vectors of them.
 void AttentionEmitter::append(Value sequence, Value head, Value first, Value last) {
   e.loop(first, last, e.index(1), [&](Value token) {
     Value row = rowOf(positionOf(token, sequence));
@@ -168,10 +170,9 @@ void AttentionEmitter::append(Value sequence, Value head, Value first, Value las
         quantizeRow(e, rows, token, from, cache, scales, {sequence, head, row});
         continue;
       }
-      for (int64_t column = 0; column < headDim; column += lanes) {
-        const int64_t width = std::min(lanes, headDim - column);
-        Value vector = e.loadRaw(rows, {token, e.add(from, column)}, width);
-        e.storeRaw(vector, cache, {sequence, head, row, e.index(column)}, width);
+      for (int64_t column = 0, width; column < headDim; column += width) {
+        width = int64_t(std::bit_floor(uint64_t(std::min(lanes, headDim - column))));
+        e.store(e.load(rows, {token, e.add(from, column)}, width), cache, {sequence, head, row, e.index(column)});
       }
     }
   });

@@ -250,7 +250,7 @@ void VectorEmitter::store(Value value, Value memref, ValueRange at) {
 }
 
 Value VectorEmitter::loadRaw(Value memref, ValueRange at, int64_t width, int64_t size) {
-  if (size == 0 || size == width)
+  if (size == width)
     return load(memref, at, width);
   Type element = getElementTypeOrSelf(memref.getType());
   auto type = VectorType::get({size}, element);

@@ -109,8 +109,8 @@ public:
   Value scratch(mlir::ArrayRef<int64_t> shape);
   Value load(Value memref, ValueRange at, int64_t width);
   void store(Value vector, Value memref, ValueRange at);
-  /// `width` elements as stored, in a vector of `size` (width if 0).
-  Value loadRaw(Value memref, ValueRange at, int64_t width, int64_t size = 0);
+  /// `width` elements as stored, in a vector of `size`.
+  Value loadRaw(Value memref, ValueRange at, int64_t width, int64_t size);
   void storeRaw(Value vector, Value memref, ValueRange at, int64_t width);
   /// `width` <= lanes() elements, widened to f32.
   Value loadWide(Value memref, ValueRange at, int64_t width);

@@ -60,3 +60,18 @@ func.func @silu(%thread: index, %threads: index, %x: memref<?x4096xf32>, %y: mem
   }
   return
 }
+
+// New rows are moved by vectors of a power of two elements: LLVM cannot store 9 of
+// bf16 where it has vectors of them.
+// CHECK-LABEL: func.func @odd_rows
+// DOT: %[[ROW:.*]] = vector.load %{{.*}} : memref<?x9xbf16>, vector<8xbf16>
+// DOT: vector.store %[[ROW]], %{{.*}} : memref<?x1x?x9xbf16, 18>, vector<8xbf16>
+// CHECK: %[[LAST:.*]] = vector.load %{{.*}} : memref<?x9xbf16>, vector<1xbf16>
+// CHECK: vector.store %[[LAST]], %{{.*}} : memref<?x1x?x9xbf16, 18>, vector<1xbf16>
+// CHECK-NOT: vector<9xbf16>
+func.func @odd_rows(%thread: index, %threads: index, %q: memref<?x9xf16>, %k: memref<?x9xbf16>, %keys: memref<?x1x?x9xbf16, 18>, %values: memref<?x1x?x9xbf16, 18>, %rows: memref<?xi32>, %y: memref<?x9xf16>) {
+  kernel.cached_attention ins(%q, %k, %k : memref<?x9xf16>, memref<?x9xbf16>, memref<?x9xbf16>)
+    cache(%keys, %values at %rows, %rows : memref<?x1x?x9xbf16, 18>, memref<?x1x?x9xbf16, 18>, memref<?xi32>, memref<?xi32>) outs(%y : memref<?x9xf16>)
+    {causal, layers = ["self_attention"], phase = #kernel.phase<decode>, scale = 0.5 : f64}
+  return
+}
