@@ -5,7 +5,7 @@ import lit.formats
 config.name = "graphc"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".ir", ".mlir", ".test"]
-config.excludes = ["models", "unit", "unit-mlir", "fuzz", "Inputs"]
+config.excludes = ["models", "unit", "unit-mlir", "properties", "fuzz", "Inputs"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.graphc_build, "test")
 config.environment["PATH"] = os.pathsep.join(

@@ -1,7 +1,6 @@
 // The layer passes keep the meaning of a model: the interpreter gives the same
 // bits for a module whose policies are requests and for the one that the
 // pipeline makes of it, for every policy and pin.
-#include "CacheGraph.h"
 #include "Models.h"
 #include "RandomTensors.h"
 #include "passes/layer/Passes.h"
@@ -15,7 +14,6 @@ namespace {
 struct Setting {
   std::vector<std::string> policy, pins;
   std::string semantics = "graphc";
-  bool seed = false;
 };
 
 /// What a run shows: a prompt, then two tokens one by one.
@@ -53,7 +51,6 @@ static void runPasses(AnyModel &model, const Setting &setting, bool wholePipelin
   options.policy = setting.policy;
   options.pins = setting.pins;
   options.semantics = setting.semantics;
-  options.seed = setting.seed;
   options.outputs = std::move(outputs);
   const auto joined = [](const std::vector<std::string> &rules) {
     std::string text;
@@ -64,11 +61,8 @@ static void runPasses(AnyModel &model, const Setting &setting, bool wholePipelin
   if (wholePipeline) {
     layer::buildLayerPipeline(manager, options);
   } else {
-    if (setting.seed)
-      manager.addPass(layer::createExpandCache());
     manager.addPass(layer::createApplyPolicy({joined(setting.policy)}));
-    if (!setting.seed)
-      manager.addPass(layer::createPinCache({joined(setting.pins)}));
+    manager.addPass(layer::createPinCache({joined(setting.pins)}));
   }
   ASSERT_TRUE(mlir::succeeded(manager.run(*model.module)));
 }
@@ -168,75 +162,3 @@ TEST_P(LayerPipeline, keepsMeaningUnderRandomPolicies) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, LayerPipeline, testing::ValuesIn(fixtures()), fixtureTestName);
-
-//===-- Seed mode (numerics T9) --------------------------------------------------===//
-
-/// Number of elements that differ, rows of padded queries left out.
-static int64_t differences(const Trace &a, const Trace &b) {
-  EXPECT_EQ(a.outputs.size(), b.outputs.size());
-  int64_t count = 0;
-  for (size_t i = 0; i < a.outputs.size(); ++i) {
-    const Tensor &x = a.outputs[i], &y = b.outputs[i]; // (batch, tokens, columns)
-    EXPECT_EQ(x.shape, y.shape);
-    for (int64_t e = 0; e < x.size(); ++e) {
-      const bool padded = x.dim(1) == kTokens && kMask.data[e / x.columns()] == 0;
-      count += !padded && !(x.data[e] == y.data[e]);
-    }
-  }
-  return count;
-}
-
-static Trace traceOf(const std::string &fixture, const Setting &setting, bool wholePipeline = true) {
-  Model model(std::string(GRAPHC_TEST_DIR) + "/models/" + fixture);
-  runPasses(model, setting, wholePipeline, wholePipeline ? std::vector<std::string>{"logits", "hidden_states"}
-                                                         : std::vector<std::string>());
-  return trace(model, setting);
-}
-
-class SeedMode : public testing::TestWithParam<const char *> {};
-
-TEST_P(SeedMode, equalsACachePinnedToTheComputeType) {
-  for (const auto &[compute, output] : {std::pair("f32", "f32"), std::pair("bf16", "f32"), std::pair("bf16", "bf16"),
-                                        std::pair("f16", "f32"), std::pair("f16", "f16")})
-    for (const std::string semantics : {"graphc", "axon"}) {
-      SCOPED_TRACE(std::string(compute) + " " + output + " " + semantics);
-      Setting setting{{std::string("compute=") + compute + ",output=" + output}, {compute}, semantics};
-      const Trace pinned = traceOf(GetParam(), setting);
-      setting.seed = true;
-      setting.pins.clear();
-      EXPECT_EQ(differences(traceOf(GetParam(), setting), pinned), 0);
-      EXPECT_EQ(differences(traceOf(GetParam(), setting, /*wholePipeline=*/false), pinned), 0);
-    }
-}
-
-TEST_P(SeedMode, differsWhereTheConditionsDoNotHold) {
-  // A pin narrower than the compute type.
-  EXPECT_GT(differences(traceOf(GetParam(), {{"compute=f32"}, {"bf16"}}), traceOf(GetParam(), {{"compute=f32"}, {}, "graphc", true})), 0);
-  // One narrower node carries the cache of an f32 model.
-  const Setting narrow{{"compute=f32", "cache.0.put:compute=bf16"}, {}, "graphc", true};
-  EXPECT_GT(differences(traceOf(GetParam(), {{"compute=f32"}, {"f32"}}), traceOf(GetParam(), narrow)), 0);
-  // Neither of bf16 and f16 holds the other.
-  const Setting other{{"compute=f16,output=f32", "cache.*:output=bf16"}, {}, "graphc", true};
-  EXPECT_GT(differences(traceOf(GetParam(), {{"compute=f16,output=f32"}, {"f16"}}), traceOf(GetParam(), other)), 0);
-}
-
-INSTANTIATE_TEST_SUITE_P(Models, SeedMode,
-                         testing::Values("llama/mqa_bias_one_layer", "llama/linear", "gpt2/gelu_inverse_layer"));
-
-/// Differences that f16 carriers make in a bf16 model whose value rows are
-/// `scale` times the ordinary size.
-static int64_t f16CarrierDifferences(double scale) {
-  const std::string text = attentionGraph("auto", "auto", with(kApart, ""));
-  Text pinned(text, scale), seed(text, scale);
-  const Setting pin{{"compute=bf16,output=f32"}, {"bf16"}},
-      carriers{{"compute=bf16,output=f32", "cache.*:output=f16"}, {}, "graphc", true};
-  runPasses(pinned, pin, true, {});
-  runPasses(seed, carriers, true, {});
-  return differences(trace(pinned, pin), trace(seed, carriers));
-}
-
-TEST(SeedModeRange, f16CarriersShowOnlyInRowsThatF16CannotHold) {
-  EXPECT_EQ(f16CarrierDifferences(1), 0); // bf16 values of ordinary size are f16 values
-  EXPECT_GT(f16CarrierDifferences(1e-6), 0);
-  EXPECT_GT(f16CarrierDifferences(1e5), 0);
-}
