@@ -35,11 +35,12 @@ typedef void (*EntryPoint)(void *const *pointers, const int64_t *dims);
 struct SessionOptions {
   int64_t batch = 1;     ///< Sequences, numbered from 0.
   int64_t capacity = 0;  ///< Tokens of a sequence; default min(the model's max_length, 4096).
-  int64_t chunk = 512;   ///< Most tokens in one call; longer prompts are cut.
+  int64_t sourceCapacity = 0; ///< Tokens of a source, if the model has an encoder; default as the capacity's.
+  int64_t chunk = 512;   ///< Most tokens in one call; longer prompts are cut, sources are not.
   int64_t threads = 0;   ///< Default: all cores that this process may use.
   int64_t logitRows = 0; ///< Most rows of logits that one forward returns; default: batch.
   int64_t stateRows = 0; ///< Most tokens in one forward, if the program has outputs other
-                         ///< than logits; default: max(chunk, batch).
+                         ///< than logits; default: max(chunk, batch, sourceCapacity).
 };
 
 /// A compiled program and the code it runs.
@@ -51,9 +52,11 @@ public:
   /// it needs instructions that this machine lacks (compile for this target).
   static absl::StatusOr<std::shared_ptr<const Executable>> load(const std::string &path);
 
-  /// An executable of code in memory, which `owner` keeps alive.
+  /// An executable of code in memory, which `owner` keeps alive. `encoder`: of a
+  /// program that has one.
   static absl::StatusOr<std::shared_ptr<const Executable>>
-  create(Program program, EntryPoint prefill, EntryPoint decode, std::shared_ptr<void> owner);
+  create(Program program, EntryPoint prefill, EntryPoint decode, std::shared_ptr<void> owner,
+         EntryPoint encoder = nullptr);
   ~Executable();
 
   const Program &program() const;
@@ -124,6 +127,18 @@ struct NewTokens {
   Logits logits = Logits::Last;       ///< Of which of these tokens.
 };
 
+/// Tokens in a saved cache.
+struct SavedLengths {
+  std::vector<int32_t> sequences; ///< (batch)
+  std::vector<int32_t> sources;   ///< (batch): of each sequence's source; empty without an encoder.
+};
+
+/// What the decoder of one sequence is to read.
+struct Source {
+  int64_t sequence = 0;
+  std::span<const int32_t> ids; ///< All of it, at least one token.
+};
+
 /// (rows, vocab) f32, row-major, in the session's memory: valid until its next
 /// forward. Rows are in the order of the new tokens.
 struct LogitsView {
@@ -158,13 +173,21 @@ public:
   /// wanted rows of logits. `tokens` is ordered by sequence, each at most once.
   /// Errors, before anything is written: InvalidArgument for an id out of the
   /// vocabulary, a wrong order or too many rows; OutOfRange if a sequence would
-  /// exceed the capacity.
+  /// exceed the capacity; FailedPrecondition if it has no source and needs one.
   absl::StatusOr<LogitsView> forward(std::span<const NewTokens> tokens);
-  /// The output called `name` for the tokens of the last forward; NotFound
-  /// unless the program was compiled with it.
+  /// Runs the encoder of a model that has one. Its rows replace those of the
+  /// sources that the sequences had, whose decoders then start anew. `sources` is
+  /// ordered by sequence, each at most once; other sequences stay as they are.
+  /// Errors, before anything is written: FailedPrecondition without an encoder;
+  /// InvalidArgument for an id out of the vocabulary, a source without tokens, a
+  /// wrong order or too many state rows; OutOfRange if a source is longer than the
+  /// session's sourceCapacity.
+  absl::Status encode(std::span<const Source> sources);
+  /// The output called `name` for the tokens of the last forward, or of the last
+  /// encode if it is the encoder's; NotFound unless the program was compiled with it.
   absl::StatusOr<OutputView> output(std::string_view name) const;
 
-  /// Empties one sequence.
+  /// Empties one sequence; its source stays.
   absl::Status reset(int64_t sequence);
   /// Shortens a sequence to its first `length` tokens. What follows is then what a
   /// session fed with those tokens alone would give, to the bit. InvalidArgument
@@ -183,11 +206,13 @@ public:
   /// found; InvalidArgument for a file that is none or damaged, NotFound for no
   /// file. The session is then as it was.
   absl::Status loadCache(const std::string &path);
-  /// Tokens of each sequence in a saved cache; errors as those of loadCache.
-  static absl::StatusOr<std::vector<int32_t>> savedLengths(const std::string &path);
+  /// What a saved cache holds; errors as those of loadCache.
+  static absl::StatusOr<SavedLengths> savedLengths(const std::string &path);
 
   /// Tokens in the cache of each sequence: (batch).
   std::span<const int32_t> lengths() const;
+  /// Tokens of each sequence's source: (batch); 0 before the first encode.
+  std::span<const int32_t> sourceLengths() const;
 
   const Model &model() const;
   /// The options with the defaults put in.
@@ -226,6 +251,9 @@ struct GenerateOptions {
   SamplingOptions sampling = {};
   bool stopAtEos = true;
   bool makeText = true; ///< If the folder has a tokenizer.
+  /// With an encoder, what the decoders start with: one for each prompt, one for
+  /// all, or none for the model's start token.
+  std::vector<std::vector<int32_t>> decoderPrompts = {};
   /// Called for each new token, sequences in order. False ends the generation.
   std::function<bool(const StreamedToken &)> onToken = {};
 };
@@ -260,7 +288,9 @@ public:
   explicit Generator(Session &session) : session(session) {}
 
   /// Appends prompts[i] to sequence i, then new tokens one by one until each
-  /// sequence has met its end. Prompts may be of any lengths, and fewer than the
+  /// sequence has met its end. With an encoder prompts[i] is the source that
+  /// sequence i reads, and its decoder starts anew; without tokens it keeps its
+  /// source, and its decoder goes on. Prompts may be of any lengths, and fewer than the
   /// session's sequences. Errors: those of Session::forward; InvalidArgument for
   /// a prompt without tokens, sampling options out of range, or logits that are
   /// NaN.
@@ -274,7 +304,7 @@ private:
 
 /// Generates once, in a session made for it: a sequence for each prompt, and
 /// unless `session` says otherwise, capacity for the longest with its new tokens,
-/// up to the model's max_length.
+/// up to the model's max_length; with an encoder, for the longest source too.
 absl::StatusOr<Generation> generateFromIds(const std::shared_ptr<const Model> &model,
                                            const std::vector<std::vector<int32_t>> &prompts,
                                            const GenerateOptions &options,

@@ -46,6 +46,10 @@ absl::StatusOr<LinkedProgram> linkInProcess(const std::string &object) {
       return toStatus(address.takeError());
     *entry = address->toPtr<EntryPoint>();
   }
+  if (auto address = (*jit)->lookup(kEncoderSymbol))
+    program.encoder = address->toPtr<EntryPoint>();
+  else
+    llvm::consumeError(address.takeError());
   program.code = std::shared_ptr<llvm::orc::LLJIT>(std::move(*jit));
   return program;
 }

@@ -14,6 +14,7 @@ struct LinkedProgram {
   std::shared_ptr<void> code;
   EntryPoint prefill = nullptr;
   EntryPoint decode = nullptr;
+  EntryPoint encoder = nullptr; ///< If the object has one.
 };
 
 /// Links `object`, as NativeModule emits it, into this process. It is the same

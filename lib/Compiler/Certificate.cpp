@@ -107,7 +107,8 @@ std::string slotLines(const std::vector<MemoryPlan::Block> &blocks) {
     };
     for (next = i + 1; next < blocks.size() && isSame(blocks[next]);)
       ++next;
-    text += concat(Writer::padded(i == 0 ? "slots" : "", 16), "block ", rangeText(block.block, blocks[next - 1].block), ": keys ",
+    text += concat(Writer::padded(i == 0 ? "slots" : "", 16), "block ", rangeText(block.block, blocks[next - 1].block),
+                   block.cross ? " cross" : "", ": keys ",
                    info(block.keys).name, ", values ", info(block.values).name, ", ", block.rows, " rows, ",
                    bytesOf(block), " bytes each\n");
   }
@@ -116,11 +117,30 @@ std::string slotLines(const std::vector<MemoryPlan::Block> &blocks) {
 
 nlohmann::ordered_json cacheJson(const Program &program, const MemoryPlan &plan) {
   nlohmann::ordered_json slots = nlohmann::ordered_json::array();
-  for (const MemoryPlan::Block &block : plan.blocks)
+  for (const MemoryPlan::Block &block : plan.blocks) {
     slots.push_back({{"block", block.block}, {"keys", info(block.keys).name}, {"values", info(block.values).name},
                      {"rows", block.rows}, {"bytes", bytesOf(block)}});
-  return {{"bytes_per_token", cacheBytesPerToken(program)}, {"batch", plan.request.batch},
-          {"capacity", plan.request.capacity}, {"bytes", plan.cache}, {"slots", std::move(slots)}};
+    if (block.cross)
+      slots.back()["cross"] = true;
+  }
+  nlohmann::ordered_json cache = {{"bytes_per_token", cacheBytesPerToken(program)}, {"batch", plan.request.batch},
+                                  {"capacity", plan.request.capacity}, {"bytes", plan.cache}, {"slots", std::move(slots)}};
+  if (program.hasEncoder()) {
+    cache["bytes_per_source_token"] = cacheBytesPerToken(program, /*ofSource=*/true);
+    cache["source"] = plan.request.sourceCapacity;
+  }
+  return cache;
+}
+
+/// "80 bytes a token; 2 x 64 tokens: 10248 bytes", and what a source adds.
+std::string cacheText(const Program &program, const MemoryPlan &plan) {
+  std::string text = concat(cacheBytesPerToken(program), " bytes a token");
+  std::string sizes = concat(plan.request.batch, " x ", plan.request.capacity, " tokens");
+  if (program.hasEncoder()) {
+    text += concat(", ", cacheBytesPerToken(program, /*ofSource=*/true), " a token of the source");
+    sizes += concat(" and ", plan.request.sourceCapacity, " of the source");
+  }
+  return concat(text, "; ", sizes, ": ", plan.cache, " bytes");
 }
 
 } // namespace
@@ -149,8 +169,7 @@ Certificate makeCertificate(const Program &program, const CheckedLevels &levels,
       {"target", program.targetName},      {"cache", cacheJson(program, plan)}, {"levels", writer.levels}};
   return {concat("contract        holds\nmodel           ", program.model.family, ", ", program.model.numLayers,
                  " layers\npolicy          ", policy, "\npin             ", pin, "\ntarget          ", program.targetName,
-                 "\ncache           ", cacheBytesPerToken(program), " bytes a token; ", plan.request.batch, " x ",
-                 plan.request.capacity, " tokens: ", plan.cache, " bytes\n", slotLines(plan.blocks), "\n", writer.text),
+                 "\ncache           ", cacheText(program, plan), "\n", slotLines(plan.blocks), "\n", writer.text),
           json.dump(2) + "\n"};
 }
 

@@ -63,6 +63,8 @@ private:
 } // namespace
 
 absl::Status Comparer::openSession(const CompiledModel &compiled) {
+  if (compiled.program().hasEncoder())
+    return absl::FailedPreconditionError("model to compare must be a decoder alone, got one with an encoder");
   auto executable = compiled.executable();
   if (!executable.ok())
     return executable.status();

@@ -93,7 +93,8 @@ absl::StatusOr<std::shared_ptr<const Executable>> CompiledModel::executable() co
   absl::StatusOr<LinkedProgram> linked = linkInProcess(state->output);
   if (!linked.ok())
     return linked.status();
-  return Executable::create(state->program, linked->prefill, linked->decode, std::move(linked->code));
+  return Executable::create(state->program, linked->prefill, linked->decode, std::move(linked->code),
+                            linked->encoder);
 }
 
 absl::StatusOr<std::string> CompiledModel::planText(const SessionOptions &session, uint64_t budget) const {

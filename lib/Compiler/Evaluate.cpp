@@ -5,6 +5,7 @@
 #include "Reference/Generate.h"
 #include "Support/Message.h"
 #include "Support/Safetensors.h"
+#include "graphc/IR/Layer.h"
 #include "passes/layer/Passes.h"
 
 #include "mlir/Pass/PassManager.h"
@@ -33,6 +34,8 @@ static absl::StatusOr<reference::Options> interpreterOptions(const EvaluateOptio
   return result;
 }
 
+static bool hasEncoder(ModuleOp module) { return SymbolTable::lookupSymbolIn(module, layer::kEncodeGraph); }
+
 static absl::Status runLayerPasses(ModuleOp module, DiagnosticText &diagnostics, const EvaluateOptions &options) {
   layer::LayerPipelineOptions layers;
   layers.policy = options.compile.policy;
@@ -48,12 +51,26 @@ static absl::Status runLayerPasses(ModuleOp module, DiagnosticText &diagnostics,
   return absl::Status(isBrokenContract(errors) ? absl::StatusCode::kAborted : absl::StatusCode::kFailedPrecondition, errors);
 }
 
-static std::vector<int32_t> eosTokens(ModuleOp module) {
+/// The ids under `key` of the module's description.
+static std::vector<int32_t> modelTokens(ModuleOp module, StringRef key) {
   std::vector<int32_t> tokens;
   if (auto model = module->getAttrOfType<DictionaryAttr>("layer.model"))
-    if (auto ids = model.getAs<DenseI64ArrayAttr>("eos_token_ids"))
+    if (auto ids = model.getAs<DenseI64ArrayAttr>(key))
       tokens.assign(ids.asArrayRef().begin(), ids.asArrayRef().end());
   return tokens;
+}
+
+using Prompts = std::vector<std::vector<int32_t>>;
+
+/// What the decoder starts with, for each source.
+static absl::StatusOr<Prompts> decoderPrompts(ModuleOp module, const EvaluateOptions &options) {
+  const Prompts &given = options.decoderPrompts;
+  if (given.size() > 1 && given.size() != options.prompts.size())
+    return invalidArgument("decoder prompts must be one, or one for each of the ", options.prompts.size(),
+                           " sources, got ", given.size());
+  if (given.size() > 1)
+    return given;
+  return Prompts(options.prompts.size(), given.empty() ? modelTokens(module, "decoder_start_token_ids") : given.front());
 }
 
 static Array toArray(const reference::Tensor &tensor) {
@@ -73,14 +90,6 @@ static Array stack(const std::vector<reference::Tensor> &states) {
 absl::StatusOr<Evaluation> evaluate(const std::string &path, const std::string *text, const EvaluateOptions &options) {
   if (absl::Status status = checkRules(options.compile); !status.ok())
     return status;
-  size_t longest = 0;
-  for (const std::vector<int32_t> &prompt : options.prompts)
-    longest = std::max(longest, prompt.size());
-  const int64_t length = options.sessionLength ? options.sessionLength : int64_t(longest) + options.newTokens;
-  absl::StatusOr<reference::Options> interpretation = interpreterOptions(options, length);
-  if (!interpretation.ok())
-    return interpretation.status();
-
   CompilerContext context;
   DiagnosticText diagnostics(&context);
   absl::StatusOr<OwningOpRef<ModuleOp>> module =
@@ -92,29 +101,58 @@ absl::StatusOr<Evaluation> evaluate(const std::string &path, const std::string *
   absl::StatusOr<Checkpoint> checkpoint = Checkpoint::open(options.weights);
   if (!checkpoint.ok())
     return checkpoint.status();
+  const bool encodes = hasEncoder(**module);
+  if (!encodes && !options.decoderPrompts.empty())
+    return invalidArgument("model has no encoder, so its prompts are what the decoder starts with; leave out --decoder-tokens");
+  absl::StatusOr<Prompts> prompts = encodes ? decoderPrompts(**module, options) : absl::StatusOr<Prompts>(options.prompts);
+  if (!prompts.ok())
+    return prompts.status();
+  size_t longest = 0;
+  for (const std::vector<int32_t> &prompt : *prompts)
+    longest = std::max(longest, prompt.size());
+  const int64_t length = options.sessionLength ? options.sessionLength : int64_t(longest) + options.newTokens;
+  absl::StatusOr<reference::Options> interpretation = interpreterOptions(options, length);
+  if (!interpretation.ok())
+    return interpretation.status();
   reference::CheckpointParameters parameters(*checkpoint);
-  absl::StatusOr<reference::Interpreter> interpreter = reference::Interpreter::create(**module, parameters, *interpretation);
+  absl::StatusOr<reference::Interpreter> interpreter =
+      reference::Interpreter::create(**module, parameters, *interpretation, encodes ? layer::kMainGraph.str() : std::string());
   if (!interpreter.ok())
     return interpreter.status();
+  std::optional<reference::Interpreter> encoder;
+  if (encodes) {
+    absl::StatusOr<reference::Interpreter> made =
+        reference::Interpreter::create(**module, parameters, *interpretation, layer::kEncodeGraph.str());
+    if (!made.ok())
+      return made.status();
+    encoder.emplace(*std::move(made));
+  }
 
   reference::GenerateOptions generation;
+  if (encoder) {
+    generation.encoder = &*encoder;
+    generation.sources = options.prompts;
+    if (const std::vector<int32_t> forced = modelTokens(**module, "forced_bos_token_ids"); !forced.empty())
+      generation.forcedFirst = forced.front();
+  }
   generation.newTokens = options.newTokens;
   generation.capacity = length;
   if (options.stopAtEos)
-    generation.stopTokens = eosTokens(**module);
+    generation.stopTokens = modelTokens(**module, "eos_token_ids");
   generation.keepLogits = options.keepLogits;
-  generation.keepHiddenStates = options.keepHiddenStates;
-  generation.keepAttentions = options.keepAttentions;
+  generation.keep = options.keep;
   generation.onToken = options.onToken;
   if (options.choose)
     generation.choose = [&](int64_t sequence, std::span<const double> logits) {
       return options.choose(sequence, std::vector<float>(logits.begin(), logits.end()));
     };
-  absl::StatusOr<reference::Generation> result = reference::generate(*interpreter, options.prompts, generation);
+  absl::StatusOr<reference::Generation> result = reference::generate(*interpreter, *prompts, generation);
   if (!result.ok())
     return result.status();
-  return Evaluation{std::move(result->tokens), toArray(result->logits), stack(result->hiddenStates), stack(result->attentions),
-                    diagnostics.notes()};
+  Evaluation evaluation{std::move(result->tokens), toArray(result->logits), {}, diagnostics.notes()};
+  for (const auto &[name, tensors] : result->kept)
+    evaluation.kept[name] = stack(tensors);
+  return evaluation;
 }
 
 } // namespace graphc

@@ -7,6 +7,7 @@
 #include <absl/status/statusor.h>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,11 +21,15 @@ struct EvaluateOptions {
   uint64_t orderSeed = 0;
 
   std::string weights;              ///< Folder of the checkpoint.
-  std::vector<std::vector<int32_t>> prompts;
+  std::vector<std::vector<int32_t>> prompts; ///< Sources, if the model has an encoder.
+  /// What the decoder of such a model starts with: one for each prompt, one for
+  /// all, or none for the model's start token.
+  std::vector<std::vector<int32_t>> decoderPrompts;
   int64_t newTokens = 0;
   int64_t sessionLength = 0;        ///< Most tokens of a sequence; 0: the longest prompt and newTokens.
   bool stopAtEos = true;
-  bool keepLogits = false, keepHiddenStates = false, keepAttentions = false;
+  bool keepLogits = false;
+  std::vector<std::string> keep;    ///< Other outputs; beside an encoder "hidden_states" and "attentions" are the decoder's.
   /// Chooses the next token of `sequence`; null: the likeliest.
   std::function<absl::StatusOr<int32_t>(int64_t sequence, std::span<const float> logits)> choose;
   std::function<bool(int64_t sequence, int32_t token)> onToken; ///< False ends the generation.
@@ -39,8 +44,9 @@ struct Array {
 struct Evaluation {
   std::vector<std::vector<int32_t>> tokens; ///< New tokens of each sequence, an EOS included.
   Array logits;                             ///< (batch, prompt tokens, vocab); zeros at padding.
-  Array hiddenStates;                       ///< (layers + 1, batch, prompt tokens, hidden).
-  Array attentions;                         ///< (layers, batch, heads, prompt tokens, prompt tokens).
+  /// By name: states (layers + 1, batch, tokens, hidden), weights (layers, batch,
+  /// heads, tokens, keys), as reference::Generation has them.
+  std::map<std::string, Array> kept;
   std::string notes;                        ///< Warnings, a line each.
 };
 

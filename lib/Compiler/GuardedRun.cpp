@@ -1,6 +1,6 @@
 // The schedule of a guarded run covers what a cache meets: prompts of unequal
 // lengths, chunks behind them, sequences left out, and single tokens until the
-// sequences are full.
+// sequences are full; with an encoder sources before them, and one among them.
 #include "Compiler/GuardedRun.h"
 
 #include "Runtime/CacheGuard.h"
@@ -17,7 +17,16 @@ namespace {
 
 constexpr int64_t kChunk = 16, kMostTokens = 128;
 
-using Forward = std::function<absl::StatusOr<LogitsView>(std::span<const NewTokens>)>;
+/// What a schedule calls: those of a session, or of its guard.
+struct Steps {
+  std::function<absl::StatusOr<LogitsView>(std::span<const NewTokens>)> forward;
+  std::function<absl::Status(std::span<const Source>)> encode;
+};
+
+template <typename Runner> Steps stepsOf(Runner &runner) {
+  return {[&](std::span<const NewTokens> tokens) { return runner.forward(tokens); },
+          [&](std::span<const Source> sources) { return runner.encode(sources); }};
+}
 
 /// The new tokens of each sequence in step `step`; none when all are full.
 std::vector<int64_t> countsOf(int64_t step, std::span<const int32_t> lengths, int64_t capacity) {
@@ -32,27 +41,57 @@ std::vector<int64_t> countsOf(int64_t step, std::span<const int32_t> lengths, in
   return counts;
 }
 
+int32_t idOf(const Session &session, int64_t step, int64_t sequence, int64_t i) {
+  return int32_t((step * 7919 + sequence * 104729 + i * 31 + 1) % session.model().executable().program().model.vocabSize);
+}
+
+/// A source for each sequence, of unequal lengths; each read by a call of its own.
+absl::Status encodeSources(Session &session, const Steps &steps) {
+  const int64_t most = std::min(session.options().sourceCapacity, kMostTokens);
+  for (int64_t s = 0; s < session.options().batch; ++s) {
+    std::vector<int32_t> ids;
+    for (int64_t i = 0; i < std::max<int64_t>(1, most - s % 3 * 5); ++i)
+      ids.push_back(idOf(session, /*step=*/s, s, i + 1));
+    const Source source{s, ids};
+    if (absl::Status status = steps.encode({&source, 1}); !status.ok())
+      return status;
+  }
+  return absl::OkStatus();
+}
+
+/// Step after which the first sequence gets another, shorter source.
+constexpr int64_t kNextSource = 3;
+
 /// Runs the schedule in `session`; hands the logits of each step to `take`.
-absl::Status runSchedule(Session &session, const Forward &forward, const std::function<absl::Status(const LogitsView &)> &take) {
+absl::Status runSchedule(Session &session, const Steps &steps, const std::function<absl::Status(const LogitsView &)> &take) {
   const int64_t capacity = std::min(session.options().capacity, kMostTokens);
-  const int64_t vocab = session.model().executable().program().model.vocabSize;
+  const bool hasEncoder = session.model().executable().program().hasEncoder();
+  if (hasEncoder)
+    if (absl::Status status = encodeSources(session, steps); !status.ok())
+      return status;
   for (int64_t step = 0;; ++step) {
     const std::vector<int64_t> counts = countsOf(step, session.lengths(), capacity);
     std::vector<std::vector<int32_t>> ids(counts.size());
     std::vector<NewTokens> tokens;
     for (size_t s = 0; s < counts.size(); ++s) {
       for (int64_t i = 0; i < counts[s]; ++i)
-        ids[s].push_back(int32_t((step * 7919 + int64_t(s) * 104729 + i * 31 + 1) % vocab));
+        ids[s].push_back(idOf(session, step, int64_t(s), i));
       if (!ids[s].empty())
         tokens.push_back({int64_t(s), ids[s], NewTokens::Logits::Last});
     }
     if (tokens.empty() && std::ranges::all_of(session.lengths(), [&](int32_t length) { return length >= capacity; }))
       return absl::OkStatus();
-    absl::StatusOr<LogitsView> logits = forward(tokens);
+    absl::StatusOr<LogitsView> logits = steps.forward(tokens);
     if (!logits.ok())
       return logits.status();
     if (absl::Status status = take(*logits); !status.ok())
       return status;
+    if (hasEncoder && step == kNextSource) {
+      const std::vector<int32_t> one = {idOf(session, step, 0, 0)};
+      const Source source{0, one};
+      if (absl::Status status = steps.encode({&source, 1}); !status.ok())
+        return status;
+    }
   }
 }
 
@@ -70,7 +109,7 @@ absl::StatusOr<Facts> compareSessions(const std::shared_ptr<const Model> &model,
     expected.insert(expected.end(), logits.data, logits.data + logits.rows * logits.vocab);
     return absl::OkStatus();
   };
-  absl::Status status = runSchedule(**plain, [&](auto tokens) { return (*plain)->forward(tokens); }, keep);
+  absl::Status status = runSchedule(**plain, stepsOf(**plain), keep);
   if (!status.ok())
     return status;
   size_t at = 0;
@@ -81,7 +120,7 @@ absl::StatusOr<Facts> compareSessions(const std::shared_ptr<const Model> &model,
     at += count;
     return absl::OkStatus();
   };
-  status = runSchedule(**guarded, [&](auto tokens) { return (*guard)->forward(tokens); }, compare);
+  status = runSchedule(**guarded, stepsOf(**guard), compare);
   if (!status.ok())
     return status;
   return (*guard)->facts();
@@ -108,8 +147,7 @@ absl::StatusOr<uint64_t> measureGrowth(const std::shared_ptr<const Executable> &
   auto session = Session::create(*model, options);
   if (!session.ok())
     return session.status();
-  absl::Status status = runSchedule(**session, [&](auto tokens) { return (*session)->forward(tokens); },
-                                    [&](const LogitsView &) { return sample(); });
+  absl::Status status = runSchedule(**session, stepsOf(**session), [&](const LogitsView &) { return sample(); });
   if (!status.ok())
     return status;
   ends = TraceAccess::stateOf(**session).pageEnds();
@@ -123,6 +161,8 @@ absl::StatusOr<Facts> runGuarded(const std::shared_ptr<const Executable> &execut
   options.chunk = std::min(options.chunk, kChunk);
   options.capacity = options.capacity ? options.capacity
                                       : std::min(executable->program().model.maxLength, kMostTokens);
+  if (options.sourceCapacity == 0)
+    options.sourceCapacity = std::min(executable->program().model.maxLength, kMostTokens);
   absl::StatusOr<uint64_t> planned = executable->planBytes(options);
   if (!planned.ok())
     return planned.status();

@@ -47,7 +47,11 @@ std::string headerText(const Program &program, const std::string &name) {
       "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n"
       "/* The manifest: JSON text. */\nextern const char ", kManifestSymbol, "[];\n"
       "/* Any number of new tokens a sequence. */\nvoid ", kPrefillSymbol, "(void *const *pointers, const int64_t *dims);\n"
-      "/* At most one. */\nvoid ", kDecodeSymbol, "(void *const *pointers, const int64_t *dims);\n\n");
+      "/* At most one. */\nvoid ", kDecodeSymbol, "(void *const *pointers, const int64_t *dims);\n");
+  if (program.hasEncoder())
+    text += concat("/* Whole sources, whose rows go into the cross caches. */\nvoid ", kEncoderSymbol,
+                   "(void *const *pointers, const int64_t *dims);\n");
+  text += "\n";
   text += concat("#define GRAPHC_NUM_POINTERS ", program.bindings.size(), "\n#define GRAPHC_NUM_DIMS ", program.symbols.size(),
                  "\n\n/* dims:\n");
   for (size_t i = 0; i < program.symbols.size(); ++i)

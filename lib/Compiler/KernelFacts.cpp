@@ -84,7 +84,7 @@ uint64_t rowBytes(Value memref) {
 
 std::vector<SlotUsers> slotUsersOf(ModuleOp module) {
   llvm::MapVector<int64_t, llvm::SetVector<StringAttr>> users;
-  for (const char *step : {kPrefillSymbol, kDecodeSymbol}) {
+  for (const char *step : {kPrefillSymbol, kDecodeSymbol, kEncoderSymbol}) {
     auto function = module.lookupSymbol<func::FuncOp>(step);
     if (!function)
       continue;
@@ -138,18 +138,17 @@ CacheTraffic cacheTrafficOf(ModuleOp module) {
     return traffic;
   auto visit = [&](Operation *op, StringRef, const llvm::DenseMap<Value, Value> &) {
     if (auto attention = dyn_cast<kernel::CachedAttentionOp>(op)) {
+      uint64_t bytes = 0; // of a row
       for (Value side : {attention.getKeys(), attention.getValues()}) {
         ArrayRef<int64_t> shape = cast<MemRefType>(side.getType()).getShape(); // (batch, kvHeads, rows, headDim)
-        const uint64_t bytes = uint64_t(shape[1] * shape[3]) * elementBytes(side);
-        traffic.readPerRow += bytes;
-        traffic.writtenPerToken += bytes;
+        bytes += uint64_t(shape[1] * shape[3]) * elementBytes(side);
       }
       for (Value scales : {attention.getKeyScales(), attention.getValueScales()})
-        if (scales) { // (batch, kvHeads, rows)
-          const uint64_t bytes = uint64_t(cast<MemRefType>(scales.getType()).getShape()[1]) * elementBytes(scales);
-          traffic.readPerRow += bytes;
-          traffic.writtenPerToken += bytes;
-        }
+        if (scales) // (batch, kvHeads, rows)
+          bytes += uint64_t(cast<MemRefType>(scales.getType()).getShape()[1]) * elementBytes(scales);
+      const bool isCross = !attention.getKey();
+      (isCross ? traffic.readPerSourceRow : traffic.readPerRow) += bytes;
+      traffic.writtenPerToken += isCross ? 0 : bytes;
     } else if (auto move = dyn_cast<kernel::SeedMoveOp>(op)) {
       ++traffic.casts;
       traffic.readPerRow += rowBytes(move.getX());

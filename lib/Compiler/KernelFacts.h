@@ -13,7 +13,7 @@ class ModuleOp;
 
 namespace graphc {
 
-/// The kernels of both steps by the slots that they read or write. After the
+/// The kernels of all steps by the slots that they read or write. After the
 /// kernel passes.
 std::vector<SlotUsers> slotUsersOf(mlir::ModuleOp module);
 /// Scratch of fixed size of each kernel function, largest first. After emission.
@@ -24,6 +24,7 @@ struct CacheTraffic {
   int64_t casts = 0;       ///< Of whole tensors of the cache.
   uint64_t readPerRow = 0; ///< Bytes, for each row of a sequence: of those cached; in seed mode, of the capacity.
   uint64_t writtenPerRow = 0;
+  uint64_t readPerSourceRow = 0; ///< Bytes, for each row of a sequence's source.
   uint64_t writtenPerToken = 0; ///< Bytes, for each new token.
 };
 CacheTraffic cacheTrafficOf(mlir::ModuleOp module);

@@ -139,22 +139,16 @@ absl::StatusOr<Program::Model> readModel(ModuleOp module) {
   model.isExtendable = !attributes.contains("position_limit");
   model.bosTokenIds = entries.integers("bos_token_ids");
   model.eosTokenIds = entries.integers("eos_token_ids");
+  if (attributes.contains("decoder_start_token_ids"))
+    model.decoderStartTokenIds = entries.integers("decoder_start_token_ids");
+  if (attributes.contains("forced_bos_token_ids"))
+    model.forcedBosTokenIds = entries.integers("forced_bos_token_ids");
   if (!entries.status.ok())
     return entries.status;
   return model;
 }
 
-/// The step function that kernel.traced numbers the arguments of: the last one.
-FunctionOpInterface tracedFunction(ModuleOp module) {
-  FunctionOpInterface last;
-  for (auto function : module.getOps<FunctionOpInterface>())
-    if (kernel::isStepFunction(function))
-      last = function;
-  return last;
-}
-
 absl::StatusOr<TracedKernel> readTraced(ModuleOp module, Attribute attribute) {
-  FunctionOpInterface function = tracedFunction(module);
   auto bindings = module->getAttrOfType<ArrayAttr>(kernel::kBindingsAttr);
   auto dictionary = dyn_cast<DictionaryAttr>(attribute);
   if (!dictionary)
@@ -166,12 +160,10 @@ absl::StatusOr<TracedKernel> readTraced(ModuleOp module, Attribute attribute) {
   for (Attribute output : entries.array("outputs"))
     if (auto value = dyn_cast<DictionaryAttr>(output)) {
       Entries fields(value, "traced kernel");
-      const int64_t argument = fields.integer("binding");
+      auto entry = fields.get<DictionaryAttr>("binding", "a binding");
       std::string name = fields.text("name");
-      if (!fields.status.ok() || !function || argument < 0 || argument >= int64_t(function.getNumArguments()))
-        return invalidArgument("traced kernel must name an argument of a step function");
-      Attribute entry = kernel::bindingEntry(function.getArgAttrOfType<DictionaryAttr>(argument, kernel::kBindingAttr),
-                                             function.getArgument(argument).getType());
+      if (!fields.status.ok() || !llvm::is_contained(bindings, entry))
+        return invalidArgument("traced kernel must name a binding of the program");
       kernel.outputs.push_back({llvm::find(bindings, entry) - bindings.begin(), std::move(name)});
     }
   if (!entries.status.ok())

@@ -36,9 +36,10 @@ struct Counts {
 /// Policy, cache, kernels, casts and weights in a few lines.
 std::string summarize(const Program &program, const Counts &counts);
 
-/// Bytes that a token of a sequence takes in all caches, scales included. Rings are counted as if
-/// they were full slots, which they are until the window is reached.
-uint64_t cacheBytesPerToken(const Program &program);
+/// Bytes that a token of a sequence takes in all its caches, or a token of its
+/// source in the cross caches; scales included. Rings are counted as if they were
+/// full slots, which they are until the window is reached.
+uint64_t cacheBytesPerToken(const Program &program, bool ofSource = false);
 
 /// The C header of a shared object called `name` ("model.so").
 std::string headerText(const Program &program, const std::string &name);

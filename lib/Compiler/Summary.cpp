@@ -38,10 +38,12 @@ static std::string cacheTypes(const Program &program) {
   return join(types, "/");
 }
 
-uint64_t cacheBytesPerToken(const Program &program) {
+uint64_t cacheBytesPerToken(const Program &program, bool ofSource) {
   uint64_t bytes = 0;
   for (const Binding &binding : program.bindings)
-    if (binding.kind == Kind::Cache)
+    if (binding.isOfCross() != ofSource)
+      continue;
+    else if (binding.kind == Kind::Cache)
       bytes += uint64_t(byteSize(binding.dtype)) * binding.dims[1].offset * (binding.isScales() ? 1 : binding.dims[3].offset);
     else if (binding.kind == Kind::Carry && binding.name == "before" && binding.dims.size() == 2)
       bytes += uint64_t(byteSize(binding.dtype)) * binding.dims[1].offset;
@@ -61,6 +63,8 @@ static std::string trafficLine(const Program &program, const CacheTraffic &traff
   if (traffic.writtenPerRow)
     line += concat(" and writes ", traffic.writtenPerRow, " B");
   line += concat(" of cache for each row of the ", program.isSeedMode() ? "capacity" : "sequence");
+  if (traffic.readPerSourceRow)
+    line += concat(", and ", traffic.readPerSourceRow, " B for each of the source");
   if (traffic.writtenPerToken)
     line += concat(", and writes ", traffic.writtenPerToken, " B for a token");
   return concat(line, "; casts of whole cache tensors: ", traffic.casts);
@@ -94,7 +98,9 @@ std::string summarize(const Program &program, const Counts &counts) {
   return concat("model     ", model.family, ", ", model.numLayers, " layers, hidden ", model.hiddenSize, ", vocabulary ",
                 model.vocabSize, "\npolicy    ", program.policy.empty() ? "as stored" : program.policy, "\ncache     ",
                 types.empty() ? "none" : types, " (", cacheReason(program),
-                "), ", readableBytes(cacheBytesPerToken(program)), " a token\ntraffic   ", trafficLine(program, counts.traffic), "\nkernels   ", counts.kernels, " a step, ",
+                "), ", readableBytes(cacheBytesPerToken(program)), " a token",
+                program.hasEncoder() ? concat(", ", readableBytes(cacheBytesPerToken(program, /*ofSource=*/true)), " a token of the source") : "",
+                "\ntraffic   ", trafficLine(program, counts.traffic), "\nkernels   ", counts.kernels, " a step, ",
                 counts.distinct, " in code\ncasts     ", castLines(counts.casts), "\nweights   ", parameters, ", ", inPlace,
                 " used in place\ntarget    ", program.targetName, "\noutputs   ", join(program.outputs), "\n");
 }

@@ -19,7 +19,7 @@ std::string traceName(mlir::OpResult result) {
   auto named = mlir::dyn_cast<layer::NamedLayer>(op);
   std::string name = named ? named.getLayerName().str() : mlir::isa<layer::UnpackOp>(op) ? "cache" : "";
   if (result.getResultNumber() > 0)
-    name += mlir::isa<layer::CachedAttentionOp>(op) ? " weights" : "#" + std::to_string(result.getResultNumber());
+    name += mlir::isa<layer::AttentionOp, layer::CachedAttentionOp>(op) ? " weights" : "#" + std::to_string(result.getResultNumber());
   return name;
 }
 

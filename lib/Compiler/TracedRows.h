@@ -19,7 +19,7 @@ std::string traceName(mlir::OpResult result);
 class TracedRows {
 public:
   /// Of the call's binding `binding`: rows (tokens, width), or weights (tokens, heads,
-  /// capacity).
+  /// capacity), or of a source's keys (tokens, heads, source capacity).
   TracedRows(const CallView &call, int64_t binding);
 
   DType dtype() const { return type; }

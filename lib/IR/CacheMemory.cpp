@@ -45,7 +45,7 @@ bool hasForeignElements(Type type) {
 
 bool growsWithCapacity(Attribute dim) {
   auto text = dyn_cast<StringAttr>(dim);
-  return text && llvm::any_of(ArrayRef<StringRef>{"capacity", "cache_rows", "window:"},
+  return text && llvm::any_of(ArrayRef<StringRef>{"capacity", "cache_rows", "window:", "source"},
                               [&](StringRef symbol) { return text.getValue().starts_with(symbol); });
 }
 

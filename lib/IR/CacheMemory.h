@@ -25,7 +25,8 @@ int64_t spaceOf(mlir::Type memref);
 /// True if `type` is in the space of a dtype but holds another one.
 bool hasForeignElements(mlir::Type type);
 
-/// True if the dims of a binding or a symbol name the capacity or a ring's rows.
+/// True if the dims of a binding or a symbol name the rows of a slot: the
+/// capacity, a ring's, a source's.
 bool growsWithCapacity(mlir::Attribute dim);
 
 /// A side of a slot, as a step function's argument is bound to it.
@@ -35,6 +36,7 @@ struct CacheBinding {
   mlir::DictionaryAttr attributes;
 
   std::string text() const; ///< "keys of block 0".
+  bool isOfCross() const { return side.starts_with("cross_"); }
 };
 std::optional<CacheBinding> cacheBindingOf(mlir::FunctionOpInterface step, unsigned argument);
 

@@ -37,14 +37,23 @@ std::optional<DType> kernel::cacheDTypeOf(Type type) {
   return space ? cacheDType(space.getInt()) : std::nullopt;
 }
 
-SmallVector<CacheSide> CachedAttentionOp::getCacheSides() {
-  SmallVector<CacheSide> sides = {{"keys", &getKeysMutable(), true}, {"values", &getValuesMutable(), true}};
-  for (OpOperand &scales : getKeyScalesMutable())
-    sides.push_back({"key_scales", &scales, true});
-  for (OpOperand &scales : getValueScalesMutable())
-    sides.push_back({"value_scales", &scales, true});
+/// Sides of the slot that `op` works on, by the names of their bindings.
+template <typename Op>
+static SmallVector<CacheSide> sidesOf(Op op, bool isCross, bool updated) {
+  SmallVector<CacheSide> sides = {{isCross ? "cross_keys" : "keys", &op.getKeysMutable(), updated},
+                                  {isCross ? "cross_values" : "values", &op.getValuesMutable(), updated}};
+  for (OpOperand &scales : op.getKeyScalesMutable())
+    sides.push_back({isCross ? "cross_key_scales" : "key_scales", &scales, updated});
+  for (OpOperand &scales : op.getValueScalesMutable())
+    sides.push_back({isCross ? "cross_value_scales" : "value_scales", &scales, updated});
   return sides;
 }
+
+SmallVector<CacheSide> CachedAttentionOp::getCacheSides() {
+  return sidesOf(*this, /*isCross=*/!getKey(), /*updated=*/bool(getKey()));
+}
+
+SmallVector<CacheSide> CacheStoreOp::getCacheSides() { return sidesOf(*this, /*isCross=*/true, /*updated=*/true); }
 
 LogicalResult kernel::verifyEpilogue(Operation *op) {
   auto kernel = cast<EpilogueKernel>(op);
@@ -76,42 +85,84 @@ LogicalResult MatmulOp::verify() {
   return success();
 }
 
-LogicalResult CachedAttentionOp::verify() {
-  const std::optional<DType> compute = layer::dtypeOf(memrefOf(getQuery()).getElementType());
-  for (auto [cache, rows, scales, side] : {std::tuple(getKeys(), getKey(), getKeyScales(), "keys"),
-                                           std::tuple(getValues(), getValue(), getValueScales(), "values")}) {
-    MemRefType type = memrefOf(cache), row = memrefOf(rows);
-    if (type.getRank() != 4 || row.getRank() != 2 || type.isDynamicDim(1) || type.isDynamicDim(3) ||
-        row.getShape()[1] != type.getShape()[1] * type.getShape()[3])
-      return emitOpError("attention_k1: ") << side << " rows " << row << " do not fit the cache " << type;
-    const std::optional<DType> dtype = layer::dtypeOf(type.getElementType()), stored = layer::dtypeOf(row.getElementType());
-    if (layer::isScaled(type.getElementType())) {
-      if (!stored || !compute || !isComputeType(*stored) || !holds(*compute, *stored))
-        return emitOpError("attention_k2: ") << side << " rows must fit the query's type, since they are quantised, got "
-                                             << row << " for " << getQuery().getType();
-    } else if (row.getElementType() != type.getElementType()) {
-      return emitOpError("attention_k2: ") << side << " rows must have the cache's type, got " << row << " for " << type;
+/// Cache memory and the new rows for it, which may be absent: attention_k1 to k3
+/// and k5. `compute` is the type that rows of 8-bit memory must fit.
+template <typename Op>
+static LogicalResult verifyCache(Op op, Type compute) {
+  for (auto [cache, rows, scales, side] : {std::tuple(op.getKeys(), op.getKey(), op.getKeyScales(), "keys"),
+                                           std::tuple(op.getValues(), op.getValue(), op.getValueScales(), "values")}) {
+    MemRefType type = memrefOf(cache);
+    const bool scaled = layer::isScaled(type.getElementType());
+    if (type.getRank() != 4 || type.isDynamicDim(1) || type.isDynamicDim(3))
+      return op.emitOpError("attention_k1: ") << side << " must be (batch, kvHeads, rows, headDim), got " << type;
+    const std::optional<DType> dtype = layer::dtypeOf(type.getElementType());
+    if (rows) {
+      MemRefType row = memrefOf(rows);
+      const std::optional<DType> stored = layer::dtypeOf(row.getElementType()), fits = layer::dtypeOf(compute);
+      if (row.getRank() != 2 || row.getShape()[1] != type.getShape()[1] * type.getShape()[3])
+        return op.emitOpError("attention_k1: ") << side << " rows " << row << " do not fit the cache " << type;
+      if (scaled && (!stored || !fits || !isComputeType(*stored) || !holds(*fits, *stored)))
+        return op.emitOpError("attention_k2: ") << side << " rows must fit the query's type, since they are quantised, got "
+                                                << row << " for " << compute;
+      if (!scaled && row.getElementType() != type.getElementType())
+        return op.emitOpError("attention_k2: ") << side << " rows must have the cache's type, got " << row << " for " << type;
     }
     if (!dtype || type.getMemorySpaceAsInt() != cacheSpace(*dtype))
-      return emitOpError("attention_k3: ") << side << " must be in the memory space of their dtype, got " << type;
-    auto expected = MemRefType::get(type.getShape().drop_back(), Float32Type::get(getContext()), MemRefLayoutAttrInterface{},
-                                    IntegerAttr::get(IntegerType::get(getContext(), 64), kScaleSpace));
-    if (layer::isScaled(type.getElementType()) ? !scales || scales.getType() != expected : bool(scales)) {
-      auto diagnostic = emitOpError("attention_k5: ") << side << " of " << type << " must have ";
-      if (layer::isScaled(type.getElementType()))
+      return op.emitOpError("attention_k3: ") << side << " must be in the memory space of their dtype, got " << type;
+    auto expected = MemRefType::get(type.getShape().drop_back(), Float32Type::get(op.getContext()),
+                                    MemRefLayoutAttrInterface{},
+                                    IntegerAttr::get(IntegerType::get(op.getContext(), 64), kScaleSpace));
+    if (scaled ? !scales || scales.getType() != expected : bool(scales)) {
+      auto diagnostic = op.emitOpError("attention_k5: ") << side << " of " << type << " must have ";
+      if (scaled)
         return diagnostic << "scales " << expected;
       return diagnostic << "no scales";
     }
   }
+  return success();
+}
+
+template <typename Op>
+static LogicalResult verifyBias(Op op, int64_t heads) {
+  if (!op.getBias())
+    return success();
+  MemRefType bias = memrefOf(op.getBias());
+  if (bias.getRank() != 2 || bias.isDynamicDim(0) || bias.getShape()[1] != heads || !op.getMaxDistance())
+    return op.emitOpError("attention_k7: bias must be (buckets, ") << heads << ") with a max_distance, got " << bias;
+  return success();
+}
+
+template <typename Op>
+static LogicalResult verifyWeights(Op op, int64_t heads) {
+  if (!op.getWeights())
+    return success();
+  MemRefType weights = memrefOf(op.getWeights());
+  if (weights.getRank() != 3 || weights.getShape()[1] != heads || !isa<FloatType>(weights.getElementType()))
+    return op.emitOpError("attention_k4: weights must be floats (rows, ") << heads << ", keys), got " << weights;
+  return success();
+}
+
+LogicalResult CachedAttentionOp::verify() {
+  if (bool(getKey()) != bool(getValue()) || (!getKey() && getCausal()))
+    return emitOpError("attention_k6: key and value must come together, and be there for causal");
+  if (failed(verifyCache(*this, memrefOf(getQuery()).getElementType())))
+    return failure();
   MemRefType keys = memrefOf(getKeys());
   const int64_t width = memrefOf(getQuery()).getShape().back(), kv = keys.getShape()[1] * keys.getShape()[3];
   if (width % kv || memrefOf(getOut()).getShape().back() != width)
     return emitOpError("attention_k1: query ") << getQuery().getType() << " does not fit the cache " << keys;
-  if (getWeights()) {
-    MemRefType weights = memrefOf(getWeights());
-    const int64_t heads = width / keys.getShape()[3];
-    if (weights.getRank() != 3 || weights.getShape()[1] != heads || !isa<FloatType>(weights.getElementType()))
-      return emitOpError("attention_k4: weights must be floats (rows, ") << heads << ", capacity), got " << weights;
-  }
-  return success();
+  return failed(verifyWeights(*this, width / keys.getShape()[3])) ? failure()
+                                                                  : verifyBias(*this, width / keys.getShape()[3]);
 }
+
+LogicalResult kernel::AttentionOp::verify() {
+  const int64_t width = memrefOf(getQuery()).getShape().back(), kv = memrefOf(getKey()).getShape().back();
+  const int64_t headDim = int64_t(getHeadDim());
+  if (headDim < 1 || kv % headDim || width % kv || memrefOf(getValue()).getShape().back() != kv ||
+      memrefOf(getOut()).getShape().back() != width)
+    return emitOpError("attention_k8: query ") << getQuery().getType() << ", key " << getKey().getType() << ", value "
+                                               << getValue().getType() << " do not fit heads of " << headDim;
+  return failed(verifyWeights(*this, width / headDim)) ? failure() : verifyBias(*this, width / headDim);
+}
+
+LogicalResult CacheStoreOp::verify() { return verifyCache(*this, memrefOf(getKey()).getElementType()); }

@@ -57,6 +57,34 @@ static LogicalResult verifyWindow(Op op, StringRef label) {
   return success();
 }
 
+RelativeBuckets graphc::layer::relativeBuckets(RelativeBiasAttr relative, Value bias) {
+  return {shapeOf(bias).front(), relative.getMaxDistance(), bool(relative.getBidirectional())};
+}
+
+LogicalResult RelativeBiasAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, int64_t maxDistance,
+                                       UnitAttr) {
+  if (maxDistance < 1 || maxDistance > 4096)
+    return emitError() << "relative_bias_c1: max_distance must be from 1 to 4096, got " << maxDistance;
+  return success();
+}
+
+/// The table of a relative bias: (buckets, heads).
+template <typename Op>
+static LogicalResult verifyBias(Op op, StringRef label) {
+  if (bool(op.getBias()) != bool(op.getRelative()))
+    return op.emitOpError(label) << ": bias and relative must come together";
+  if (!op.getBias())
+    return success();
+  ArrayRef<int64_t> bias = shapeOf(op.getBias());
+  const int64_t heads = shapeOf(op.getQuery())[1];
+  if (bias.size() != 2 || ShapedType::isDynamic(bias[0]) || bias[1] != heads)
+    return op.emitOpError(label) << ": bias must be (buckets, " << heads << "), got " << op.getBias().getType();
+  if (!relativeBuckets(*op.getRelative(), op.getBias()).areValid())
+    return op.emitOpError(label) << ": bias needs at least two buckets a direction and max_distance beyond the exact "
+                                 << "ones, got " << op.getBias().getType() << " and " << *op.getRelative();
+  return success();
+}
+
 LogicalResult AttentionOp::verify() {
   const bool rows = getKey() && getValue();
   if (rows == bool(getCache()) || bool(getKey()) != bool(getValue()))
@@ -64,6 +92,8 @@ LogicalResult AttentionOp::verify() {
   ArrayRef<int64_t> q = shapeOf(getQuery());
   if (q.size() != 4)
     return emitOpError("attention_c2: query must be (batch, heads, tokens, headDim), got ") << getQuery().getType();
+  if (failed(verifyBias(*this, "attention_c6")))
+    return failure();
   int64_t kvHeads, headDim, valueDim;
   if (rows) {
     ArrayRef<int64_t> k = shapeOf(getKey()), v = shapeOf(getValue());
@@ -75,6 +105,8 @@ LogicalResult AttentionOp::verify() {
     auto slot = dyn_cast<AttentionCacheType>(getCache().getType());
     if (!slot) // an absent cache: the rows are not known here
       return verifyWindow(*this, "attention_c4");
+    if (slot.isCross() && getCausal())
+      return emitOpError("attention_c5: a cross slot is read without causal: its rows are another sequence's");
     kvHeads = slot.getKvHeads(), headDim = valueDim = slot.getHeadDim();
   }
   if (ShapedType::isDynamic(q[1]) || ShapedType::isDynamic(kvHeads) || q[1] % kvHeads ||
@@ -102,7 +134,7 @@ LogicalResult CachedAttentionOp::verify() {
   if (slot.isRing() && (!getWindow() || int64_t(*getWindow()) > slot.getWindow()))
     return emitOpError("cached_attention_c4: a ring of window ")
            << slot.getWindow() << " needs an attention window of at most that";
-  if (failed(verifyWindow(*this, "cached_attention_c4")))
+  if (failed(verifyWindow(*this, "cached_attention_c4")) || failed(verifyBias(*this, "cached_attention_c5")))
     return failure();
   return verifyRows(*this, "cached_attention_c1", "cached_attention_c3", slot, getKey(), getValue(),
                     getElementTypeOrSelf(getQuery().getType()));
@@ -112,6 +144,17 @@ LogicalResult CacheAppendOp::verify() {
   auto slot = dyn_cast<AttentionCacheType>(getCache().getType());
   return slot ? verifyRows(*this, "cache_append_c1", "cache_append_c2", slot, getKey(), getValue()) : success();
 }
+
+LogicalResult CacheStoreOp::verify() {
+  auto slot = dyn_cast<AttentionCacheType>(getCache().getType());
+  if (!slot) // an absent cache
+    return success();
+  if (!slot.isCross())
+    return emitOpError("cache_store_c1: expected a cross slot, got ") << slot << "; use cache_append";
+  return verifyRows(*this, "cache_store_c2", "cache_store_c3", slot, getKey(), getValue());
+}
+
+StringRef CacheStoreOp::getSelectedKind() { return AttentionOp::getOperationName().rsplit('.').second; }
 
 /// A part must have the type its path has in the whole; none goes with none.
 static LogicalResult verifyPart(Operation *op, StringRef label, Type whole, Type expected, Type part) {
@@ -177,12 +220,17 @@ Type CacheAppendOp::getRowElement(unsigned operand) {
   return rowElement(dyn_cast<AttentionCacheType>(getCache().getType()), &getKeyMutable(), &getValueMutable(), operand);
 }
 
+Type CacheStoreOp::getRowElement(unsigned operand) {
+  return rowElement(dyn_cast<AttentionCacheType>(getCache().getType()), &getKeyMutable(), &getValueMutable(), operand);
+}
+
 Type CachedAttentionOp::getRowElement(unsigned operand) {
   return rowElement(getCache().getType().getSlot(getBlock(), /*cross=*/false), &getKeyMutable(), &getValueMutable(),
                     operand);
 }
 
 bool CacheAppendOp::consumesCache(unsigned operand) { return operand == 0; }
+bool CacheStoreOp::consumesCache(unsigned operand) { return operand == getCacheMutable().getOperandNumber(); }
 bool PutBlockCacheOp::consumesCache(unsigned) { return true; }
 bool PutAttentionCacheOp::consumesCache(unsigned) { return true; }
 bool CacheAdvanceOp::consumesCache(unsigned operand) { return operand == 0; }

@@ -124,6 +124,10 @@ private:
       origins[append.getUpdated()] = origins.lookup(append.getCache());
       return success();
     }
+    if (auto store = dyn_cast<CacheStoreOp>(op)) {
+      origins[store.getUpdated()] = origins.lookup(store.getCache());
+      return success();
+    }
     if (auto put = dyn_cast<PutAttentionCacheOp>(op)) {
       Origin origin = origins.lookup(put.getCache());
       origins[put.getUpdated()] = origin;

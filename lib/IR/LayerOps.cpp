@@ -138,6 +138,8 @@ LogicalResult EmbeddingOp::verify() {
   expected.push_back(shapeOf(getKernel())[1]);
   if (!compatible(expected, shapeOf(getY())))
     return emitOpError("embedding_c1: result must have the ids' shape and the row, got ") << getY().getType();
+  if (int64_t(getOffset()) < 0 || !(ShapedType::isDynamic(shapeOf(getKernel())[0]) || int64_t(getOffset()) < shapeOf(getKernel())[0]))
+    return emitOpError("embedding_c2: offset must be from 0 to below the table's rows, got ") << getOffset();
   return success();
 }
 
@@ -235,6 +237,7 @@ static LogicalResult verifyElementwise(ElementwiseOp op) {
 }
 
 LogicalResult AddOp::verify() { return verifyElementwise(*this); }
+LogicalResult ScaleOp::verify() { return verifyElementwise(*this); }
 LogicalResult MultiplyOp::verify() { return verifyElementwise(*this); }
 LogicalResult SiluOp::verify() { return verifyElementwise(*this); }
 LogicalResult GeluOp::verify() { return verifyElementwise(*this); }

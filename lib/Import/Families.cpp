@@ -6,7 +6,7 @@
 using namespace graphc;
 using namespace graphc::importer;
 
-static const Family *const kFamilies[] = {&kLlama, &kMistral, &kGpt2};
+static const Family *const kFamilies[] = {&kLlama, &kMistral, &kGpt2, &kT5, &kBart};
 
 const Family *graphc::importer::findFamily(llvm::StringRef modelType) {
   for (const Family *family : kFamilies)
@@ -22,20 +22,27 @@ std::vector<std::string_view> graphc::importer::knownModelTypes() {
   return names;
 }
 
-Activation graphc::importer::readActivation(Config &config, llvm::StringRef key, llvm::StringRef fallback) {
-  static constexpr std::pair<std::string_view, Activation> kNames[] = {
-      {"silu", Activation::Silu},          {"swish", Activation::Silu},
-      {"gelu", Activation::Gelu},          {"gelu_python", Activation::Gelu},
-      {"gelu_new", Activation::GeluTanh},  {"gelu_pytorch_tanh", Activation::GeluTanh},
-      {"gelu_fast", Activation::GeluTanh}, {"relu", Activation::Relu}};
-  const std::string name = config.text(key, fallback);
-  std::vector<std::string_view> names;
-  for (const auto &[known, activation] : kNames) {
-    if (known == name)
+static constexpr std::pair<std::string_view, Activation> kActivations[] = {
+    {"silu", Activation::Silu},          {"swish", Activation::Silu},
+    {"gelu", Activation::Gelu},          {"gelu_python", Activation::Gelu},
+    {"gelu_new", Activation::GeluTanh},  {"gelu_pytorch_tanh", Activation::GeluTanh},
+    {"gelu_fast", Activation::GeluTanh}, {"relu", Activation::Relu}};
+
+std::optional<Activation> graphc::importer::parseActivation(llvm::StringRef name) {
+  for (const auto &[known, activation] : kActivations)
+    if (name == llvm::StringRef(known))
       return activation;
-    names.push_back(known);
-  }
-  if (!name.empty()) // an empty name was reported
+  return std::nullopt;
+}
+
+Activation graphc::importer::readActivation(Config &config, llvm::StringRef key, llvm::StringRef fallback) {
+  const std::string name = config.text(key, fallback);
+  const std::optional<Activation> activation = parseActivation(name);
+  if (!activation && !name.empty()) { // an empty name was reported
+    std::vector<std::string_view> names;
+    for (const auto &[known, unused] : kActivations)
+      names.push_back(known);
     config.error(key) << "key '" << key << "' must be one of " << join(names) << ", got '" << name << "'";
-  return Activation::Silu;
+  }
+  return activation.value_or(Activation::Silu);
 }

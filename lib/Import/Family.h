@@ -22,13 +22,15 @@ struct Family {
   llvm::ArrayRef<llvm::StringLiteral> unusedTensors;
   /// transformers' defaults for absent bos_token_id and eos_token_id.
   int64_t bosTokenId, eosTokenId;
+  /// What a decoder with an encoder starts with; nothing: there is no encoder.
+  std::optional<int64_t> decoderStartTokenId = std::nullopt;
   /// Reads the config, calls Config::finish, describes the model and builds it.
   /// Failure after an error.
   mlir::LogicalResult (*build)(Config &config, const Family &family, GraphBuilder &graph);
 };
 
 // The families, one file each.
-extern const Family kLlama, kMistral, kGpt2;
+extern const Family kLlama, kMistral, kGpt2, kT5, kBart;
 
 /// The family that takes `modelType`; null if there is none.
 const Family *findFamily(llvm::StringRef modelType);
@@ -41,6 +43,8 @@ std::vector<std::string_view> knownModelTypes();
 /// and factors follow. A default rope after an error.
 RopeSpec readRope(Config &config, int64_t dim, int64_t maxPositions);
 
+/// The activation that transformers calls `name`.
+std::optional<Activation> parseActivation(llvm::StringRef name);
 /// The activation that config's `key` names.
 Activation readActivation(Config &config, llvm::StringRef key, llvm::StringRef fallback);
 

@@ -1,7 +1,6 @@
 #include "Import/GraphBuilder.h"
 
 #include "Support/Message.h"
-#include "graphc/IR/Layer.h"
 
 using namespace mlir;
 using namespace graphc;
@@ -45,28 +44,37 @@ DType GraphBuilder::storedDType(const std::string &tensor, ArrayRef<int64_t> sha
   if (!info)
     return report("nothing");
   const bool usable = info->dtype && isFloat(*info->dtype) && info->dtype != DType::F64;
-  if (!usable || ArrayRef<int64_t>(info->shape) != shape)
+  if (!usable || !hasShape(info->shape, shape))
     return report(concat(info->dtypeName, " of shape (", join(info->shape), ") in ", info->file));
   return *info->dtype;
 }
 
 Value GraphBuilder::parameter(const Twine &symbol, const Twine &tensor, ArrayRef<int64_t> shape) {
   const std::string name = symbol.str(), stored = tensor.str();
-  const DType dtype = storedDType(stored, shape);
-  bound.insert(stored);
-  auto type = RankedTensorType::get(shape, typeOf(builder.getContext(), dtype));
-  ParameterOp::create(declarations, loc, declarations.getStringAttr(name), TypeAttr::get(type),
-                      declarations.getStringAttr(stored));
-  return parameters[name] = ParamOp::create(builder, loc, type, name, /*storage=*/TypeAttr());
+  ParameterOp &declaration = declared[stored];
+  if (!declaration) {
+    const DType dtype = storedDType(stored, shape);
+    bound.insert(stored);
+    auto type = RankedTensorType::get(shape, typeOf(builder.getContext(), dtype));
+    declaration = ParameterOp::create(declarations, loc, declarations.getStringAttr(name), TypeAttr::get(type),
+                                      declarations.getStringAttr(stored));
+  }
+  return parameters[name] = ParamOp::create(builder, loc, declaration.getType(), declaration.getSymName(),
+                                            /*storage=*/TypeAttr());
+}
+
+bool GraphBuilder::hasTensor(const Twine &tensor, bool otherwise) const {
+  return checkpoint ? checkpoint->find(tensor.str()) != nullptr : otherwise;
 }
 
 //===-- Layers ----------------------------------------------------------------===//
 
-Value GraphBuilder::embedding(const Twine &name, Value indices, const Twine &tensor, int64_t rows, int64_t columns) {
+Value GraphBuilder::embedding(const Twine &name, Value indices, const Twine &tensor, int64_t rows, int64_t columns,
+                              int64_t offset) {
   StringAttr path = layer(name);
   Value kernel = parameter(path.getValue() + ".kernel", tensor + ".weight", {rows, columns});
   return EmbeddingOp::create(builder, loc, activationType({kDynamic, kDynamic, columns}), path, PolicyAttr(), indices,
-                             kernel);
+                             kernel, builder.getI64IntegerAttr(offset));
 }
 
 Value GraphBuilder::dense(const Twine &name, Value x, const Twine &tensor, int64_t outputs, bool bias,
@@ -79,6 +87,15 @@ Value GraphBuilder::dense(const Twine &name, Value x, const Twine &tensor, int64
   Value added = bias ? parameter(path.getValue() + ".bias", tensor + ".bias", {outputs}) : Value();
   return DenseOp::create(builder, loc, activationType({kDynamic, kDynamic, outputs}), path.getValue(), PolicyAttr(), x,
                          kernel, added, inputMajor);
+}
+
+Value GraphBuilder::denseWithBias(const Twine &name, Value x, const Twine &kernelTensor, const Twine &biasTensor,
+                                  int64_t outputs) {
+  StringAttr path = layer(name);
+  Value kernel = parameter(path.getValue() + ".kernel", kernelTensor + ".weight", {outputs, lastDim(x)});
+  Value added = parameter(path.getValue() + ".bias", biasTensor, {outputs});
+  return DenseOp::create(builder, loc, activationType({kDynamic, kDynamic, outputs}), path.getValue(), PolicyAttr(), x,
+                         kernel, added);
 }
 
 Value GraphBuilder::tiedDense(const Twine &name, Value x, StringRef embedding) {
@@ -128,6 +145,11 @@ Value GraphBuilder::multiply(const Twine &name, Value a, Value b) {
   return MultiplyOp::create(builder, loc, a.getType(), path, PolicyAttr(), a, b);
 }
 
+Value GraphBuilder::scale(const Twine &name, Value x, double factor) {
+  StringAttr path = layer(name);
+  return ScaleOp::create(builder, loc, x.getType(), path, PolicyAttr(), x, builder.getF64FloatAttr(factor));
+}
+
 Value GraphBuilder::slice(const Twine &name, Value x, int64_t offset, int64_t size) {
   StringAttr path = layer(name);
   return SliceOp::create(builder, loc, activationType({kDynamic, kDynamic, size}), path, PolicyAttr(), x,
@@ -152,49 +174,118 @@ Value GraphBuilder::rotary(const Twine &name, Value x, const RopeSpec &rope) {
                                    ropeAttr(builder.getContext(), rope));
 }
 
-Value GraphBuilder::attention(const Twine &name, int64_t block, Value query, Value key, Value value) {
+//===-- Attention -------------------------------------------------------------===//
+
+Value GraphBuilder::relativeBias(StringAttr path, const RelativeTable *relative, int64_t heads) {
+  if (!relative)
+    return {};
+  return parameter(path.getValue() + ".relative_bias", relative->tensor + ".weight", {relative->buckets, heads});
+}
+
+RelativeBiasAttr GraphBuilder::relativeAttr(const RelativeTable *relative) {
+  if (!relative)
+    return {};
+  return RelativeBiasAttr::get(builder.getContext(), relative->maxDistance,
+                               relative->bidirectional ? builder.getUnitAttr() : UnitAttr());
+}
+
+std::pair<Value, Value> GraphBuilder::takeSlot(int64_t block, bool cross) {
+  auto type = cast<CacheType>(cache.getType()).getBlocks()[size_t(block)];
+  Value taken = GetBlockCacheOp::create(builder, loc, type, cache, block);
+  return {taken, GetAttentionCacheOp::create(builder, loc, cross ? type.getCross() : type.getSelf(), taken, cross)};
+}
+
+void GraphBuilder::putSlot(int64_t block, bool cross, Value taken, Value slot) {
+  taken = PutAttentionCacheOp::create(builder, loc, taken.getType(), taken, slot, cross);
+  cache = PutBlockCacheOp::create(builder, loc, cache.getType(), cache, taken, block);
+}
+
+Value GraphBuilder::attention(const Twine &name, int64_t block, Value query, Value key, Value value,
+                              const RelativeTable *relative) {
   StringAttr path = layer(name);
   const AttentionShape &shape = slots[size_t(block)];
-  auto blockType = cast<CacheType>(cache.getType()).getBlocks()[size_t(block)];
-  Value taken = GetBlockCacheOp::create(builder, loc, blockType, cache, block);
-  Value slot = GetAttentionCacheOp::create(builder, loc, blockType.getSelf(), taken, /*cross=*/false);
+  Value bias = relativeBias(path, relative, shape.heads);
+  auto [taken, slot] = takeSlot(block, /*cross=*/false);
   slot = CacheAppendOp::create(builder, loc, slot.getType(), slot, key, value, place);
   auto op = AttentionOp::create(builder, loc, query.getType(),
                                 activationType({kDynamic, shape.heads, kDynamic, kDynamic}), path, PolicyAttr(), query,
-                                /*key=*/Value(), /*value=*/Value(), slot, place, builder.getF64FloatAttr(shape.scale),
-                                builder.getUnitAttr(),
+                                /*key=*/Value(), /*value=*/Value(), slot, place, bias, relativeAttr(relative),
+                                builder.getF64FloatAttr(shape.scale), builder.getUnitAttr(),
                                 shape.window ? builder.getI64IntegerAttr(shape.window) : IntegerAttr());
-  taken = PutAttentionCacheOp::create(builder, loc, blockType, taken, slot, /*cross=*/false);
-  cache = PutBlockCacheOp::create(builder, loc, cache.getType(), cache, taken, block);
+  putSlot(block, /*cross=*/false, taken, slot);
   weights.push_back(op.getWeights());
+  return op.getY();
+}
+
+Value GraphBuilder::encoderAttention(const Twine &name, const AttentionShape &shape, Value query, Value key,
+                                     Value value, const RelativeTable *relative) {
+  StringAttr path = layer(name);
+  Value bias = relativeBias(path, relative, shape.heads);
+  auto op = AttentionOp::create(builder, loc, query.getType(),
+                                activationType({kDynamic, shape.heads, kDynamic, kDynamic}), path, PolicyAttr(), query,
+                                key, value, /*cache=*/Value(), place, bias, relativeAttr(relative),
+                                builder.getF64FloatAttr(shape.scale), /*causal=*/UnitAttr(), /*window=*/IntegerAttr());
+  weights.push_back(op.getWeights());
+  return op.getY();
+}
+
+void GraphBuilder::storeCross(const Twine &name, int64_t block, Value key, Value value) {
+  StringAttr path = layer(name);
+  auto [taken, slot] = takeSlot(block, /*cross=*/true);
+  slot = CacheStoreOp::create(builder, loc, slot.getType(), path, PolicyAttr(), key, value, place, slot);
+  putSlot(block, /*cross=*/true, taken, slot);
+}
+
+Value GraphBuilder::crossAttention(const Twine &name, int64_t block, Value query) {
+  StringAttr path = layer(name);
+  const AttentionShape &shape = cross[size_t(block)];
+  auto [taken, slot] = takeSlot(block, /*cross=*/true);
+  auto op = AttentionOp::create(builder, loc, query.getType(),
+                                activationType({kDynamic, shape.heads, kDynamic, kDynamic}), path, PolicyAttr(), query,
+                                /*key=*/Value(), /*value=*/Value(), slot, place, /*bias=*/Value(), RelativeBiasAttr(),
+                                builder.getF64FloatAttr(shape.scale), /*causal=*/UnitAttr(), /*window=*/IntegerAttr());
+  putSlot(block, /*cross=*/true, taken, slot);
+  crossWeights.push_back(op.getWeights());
   return op.getY();
 }
 
 //===-- Graph -----------------------------------------------------------------===//
 
-void GraphBuilder::begin(const ModelInfo &info, ArrayRef<AttentionShape> slots) {
+void GraphBuilder::begin(const ModelInfo &info, ArrayRef<AttentionShape> slots, ArrayRef<AttentionShape> cross,
+                         GraphRole role) {
   this->info = info;
+  this->role = role;
   this->slots.assign(slots.begin(), slots.end());
+  this->cross.assign(cross.begin(), cross.end());
+  hiddenStates.clear(), weights.clear(), crossWeights.clear(), parameters.clear();
   MLIRContext *context = builder.getContext();
   const Type unpinned = mlir::NoneType::get(context); // prints as `auto`
+  const auto slotType = [&](const AttentionShape &shape, int64_t window) {
+    return AttentionCacheType::get(context, shape.kvHeads, shape.headDim, window, unpinned, unpinned);
+  };
   SmallVector<BlockCacheType> blocks;
-  for (const AttentionShape &slot : slots)
-    blocks.push_back(BlockCacheType::get(
-        context, AttentionCacheType::get(context, slot.kvHeads, slot.headDim, slot.window, unpinned, unpinned),
-        AttentionCacheType()));
+  for (auto [index, slot] : llvm::enumerate(slots))
+    blocks.push_back(BlockCacheType::get(context, slotType(slot, slot.window),
+                                         cross.empty() ? AttentionCacheType() : slotType(cross[index], /*window=*/-1)));
   auto idsType = RankedTensorType::get({kDynamic, kDynamic}, builder.getI32Type());
   const SmallVector<Type> inputs{idsType, idsType, CacheType::get(context, blocks)};
   const StringRef names[] = {"input_ids", "attention_mask", "cache"};
-  auto graph = GraphOp::create(declarations, loc, "main", builder.getFunctionType(inputs, {}),
-                               builder.getStrArrayAttr(names), Casts::Implicit, ArrayAttr(), ArrayAttr(), ArrayAttr());
-  declarations.setInsertionPoint(graph); // parameters come before it
+  loc = UnknownLoc::get(context);
+  declarations.setInsertionPointToEnd(declarations.getBlock());
+  auto graph = GraphOp::create(declarations, loc, role == GraphRole::Encoder ? kEncodeGraph : kMainGraph,
+                               builder.getFunctionType(inputs, {}), builder.getStrArrayAttr(names), Casts::Implicit,
+                               ArrayAttr(), ArrayAttr(), ArrayAttr());
+  firstGraph = firstGraph ? firstGraph : graph.getOperation();
+  declarations.setInsertionPoint(firstGraph); // parameters come before it
   Block &body = graph.getBody().emplaceBlock();
   for (Type type : inputs)
     body.addArgument(type, loc);
   builder.setInsertionPointToStart(&body);
   ids = body.getArgument(0);
   cache = body.getArgument(2);
-  Value lengths = CacheOffsetOp::create(builder, loc, RankedTensorType::get({kDynamic}, builder.getI32Type()), cache);
+  Value lengths; // a source begins at position 0
+  if (role != GraphRole::Encoder)
+    lengths = CacheOffsetOp::create(builder, loc, RankedTensorType::get({kDynamic}, builder.getI32Type()), cache);
   place = PositionsOp::create(builder, loc, idsType, lengths, ids, body.getArgument(1));
 }
 
@@ -208,11 +299,19 @@ Value GraphBuilder::container(StringRef name, ValueRange values) {
 void GraphBuilder::finish(Value normalized, Value logits) {
   hiddenStates.back() = normalized;
   loc = UnknownLoc::get(builder.getContext());
-  cache = CacheAdvanceOp::create(builder, loc, cache.getType(), cache, place);
-  Value states = container("hidden_states", hiddenStates);
-  Value attentions = container("attentions", weights);
-  const StringRef names[] = {"logits", "hidden_states", "attentions", "cache"};
-  auto output = OutputOp::create(builder, loc, ValueRange{logits, states, attentions, cache},
-                                 builder.getStrArrayAttr(names));
+  if (role != GraphRole::Encoder)
+    cache = CacheAdvanceOp::create(builder, loc, cache.getType(), cache, place);
+  const std::string owner = role == GraphRole::Encoder ? "encoder_" : role == GraphRole::Decoder ? "decoder_" : "";
+  SmallVector<Value> values;
+  SmallVector<StringRef> names;
+  const std::string states = owner + "hidden_states", attentions = owner + "attentions";
+  if (logits)
+    values.push_back(logits), names.push_back("logits");
+  values.push_back(container(states, hiddenStates)), names.push_back(states);
+  values.push_back(container(attentions, weights)), names.push_back(attentions);
+  if (!crossWeights.empty())
+    values.push_back(container("cross_attentions", crossWeights)), names.push_back("cross_attentions");
+  values.push_back(cache), names.push_back("cache");
+  auto output = OutputOp::create(builder, loc, values, builder.getStrArrayAttr(names));
   cast<GraphOp>(output->getParentOp()).updateSignature();
 }

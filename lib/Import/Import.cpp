@@ -17,9 +17,10 @@ using namespace graphc::importer;
 using nlohmann::json;
 
 namespace {
-/// What generation starts with and stops at.
+/// What generation starts with and stops at. The last two: of a decoder with an
+/// encoder.
 struct TokenIds {
-  SmallVector<int64_t> bos, eos;
+  SmallVector<int64_t> bos, eos, decoderStart, forcedBos;
 };
 
 /// Ids from a token id key: one integer, a list, or null for none.
@@ -36,11 +37,11 @@ LogicalResult parseIds(const json &value, SmallVector<int64_t> &ids) {
 
 /// generation_config.json has the say where it has the key; then config.json;
 /// then transformers' default for the family.
-SmallVector<int64_t> readIds(Config &config, const json &generation, StringRef key, int64_t byDefault) {
+SmallVector<int64_t> readIds(Config &config, const json &generation, StringRef key, std::optional<int64_t> byDefault) {
   const auto entry = generation.find(std::string_view(key));
   const bool generated = entry != generation.end() && !entry->is_null();
   const json *own = config.value(key);
-  const json value = generated ? *entry : own ? *own : config.contains(key) ? json() : json(byDefault);
+  const json value = generated ? *entry : own ? *own : config.contains(key) || !byDefault ? json() : json(*byDefault);
   SmallVector<int64_t> ids;
   if (failed(parseIds(value, ids)))
     config.error(key) << "key '" << key << "' must be a token id or a list of them, got " << describeJson(value)
@@ -61,11 +62,13 @@ FailureOr<json> readGenerationConfig(const std::string &folder, Location where) 
 }
 
 /// Keys that any config may have, with the one value that changes nothing.
-void demandCommon(Config &config) {
-  config.demand("is_encoder_decoder", false, "the family has no encoder");
+void demandCommon(Config &config, bool hasEncoder) {
+  config.demand("is_encoder_decoder", hasEncoder, hasEncoder ? "the family has an encoder" : "the family has no encoder");
+  if (hasEncoder)
+    config.demand("add_cross_attention", false, "a decoder with an encoder has cross attention anyway");
   config.demand("chunk_size_feed_forward", 0, "feed-forward layers are not chunked");
   config.demand("pruned_heads", json::object(), "heads of unequal number are not supported");
-  config.demand("tie_encoder_decoder", false, "the family has no encoder");
+  config.demand("tie_encoder_decoder", false, "an encoder has weights of its own");
   config.demand("tie_last_hidden_states", true, "the last hidden state is after the norm");
   config.demand("use_bfloat16", false, "use --policy to choose the compute type");
 }
@@ -114,6 +117,10 @@ DictionaryAttr describeModel(MLIRContext *context, const Family &family, const T
       b.getNamedAttr("max_length", b.getI64IntegerAttr(info.maxLength)),
       b.getNamedAttr("bos_token_ids", b.getDenseI64ArrayAttr(tokens.bos)),
       b.getNamedAttr("eos_token_ids", b.getDenseI64ArrayAttr(tokens.eos))};
+  if (family.decoderStartTokenId)
+    entries.push_back(b.getNamedAttr("decoder_start_token_ids", b.getDenseI64ArrayAttr(tokens.decoderStart)));
+  if (!tokens.forcedBos.empty())
+    entries.push_back(b.getNamedAttr("forced_bos_token_ids", b.getDenseI64ArrayAttr(tokens.forcedBos)));
   if (info.positionsAreBounded)
     entries.push_back(b.getNamedAttr("position_limit", b.getI64IntegerAttr(info.maxLength)));
   return b.getDictionaryAttr(entries);
@@ -131,9 +138,16 @@ const Family *readFamily(Config &config) {
 /// Builds the module from what the folder holds; `checkpoint` may be null.
 OwningOpRef<ModuleOp> build(MLIRContext &context, Config &config, const Family &family, const json &generation,
                             const Checkpoint *checkpoint, DType missingDType, Location where) {
-  const TokenIds tokens{readIds(config, generation, "bos_token_id", family.bosTokenId),
-                        readIds(config, generation, "eos_token_id", family.eosTokenId)};
-  demandCommon(config);
+  TokenIds tokens{readIds(config, generation, "bos_token_id", family.bosTokenId),
+                  readIds(config, generation, "eos_token_id", family.eosTokenId), {}, {}};
+  if (family.decoderStartTokenId) {
+    tokens.decoderStart = readIds(config, generation, "decoder_start_token_id", family.decoderStartTokenId);
+    tokens.forcedBos = readIds(config, generation, "forced_bos_token_id", std::nullopt);
+    if (tokens.decoderStart.size() != 1)
+      config.error("decoder_start_token_id") << "key 'decoder_start_token_id' must be one token id, got "
+                                             << tokens.decoderStart.size();
+  }
+  demandCommon(config, family.decoderStartTokenId.has_value());
   OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
   GraphBuilder graph(*module, where, checkpoint, missingDType, findPrefix(checkpoint, family).str());
   if (failed(family.build(config, family, graph)))

@@ -18,6 +18,7 @@ namespace {
 /// One query against the keys it sees (n of them).
 struct Row {
   std::vector<double> score;  ///< s, the unrounded sum.
+  std::vector<double> bias;   ///< Added to the scaled score; empty: none.
   std::vector<double> error;  ///< Of s, as far as sums and radii go.
   std::vector<double> p;      ///< Rounded powers of two, or Axon's probabilities.
   std::vector<double> pError; ///< Farthest that another kernel's p lies from p.
@@ -100,12 +101,16 @@ double Attention::power(double at, double greatest, double relative, double own)
 
 void Attention::probabilities(Row &row, std::span<const int64_t> keys) const {
   const size_t n = row.score.size();
-  // x = s * scale * log2(e), with one f32 constant.
+  // x = s * scale * log2(e), with one f32 constant if no bias comes between.
   const double factor = scale * std::numbers::log2e, constant = arithmetic.f32(factor);
+  const bool biased = !row.bias.empty();
+  const double log2e = arithmetic.f32(std::numbers::log2e);
   std::vector<double> x(n);
   double greatest = -std::numeric_limits<double>::infinity(); // M
   for (size_t j = 0; j < n; ++j) {
-    x[j] = arithmetic.f32(arithmetic.f32(row.score[j]) * constant);
+    const double s = arithmetic.f32(row.score[j]);
+    x[j] = biased ? arithmetic.f32(arithmetic.f32(arithmetic.f32(s * scale) + row.bias[j]) * log2e)
+                  : arithmetic.f32(s * constant);
     greatest = std::fmax(greatest, std::floor(x[j]));
   }
   row.p.resize(n);
@@ -119,9 +124,11 @@ void Attention::probabilities(Row &row, std::span<const int64_t> keys) const {
     row.weight[j] = scales.values ? power(x[j], greatest, 0, own) : row.p[j];
     if (!arithmetic.hasBounds())
       continue;
-    // The product with scale and log2(e): three roundings; the fraction: one.
-    const double at = row.score[j] * factor;
-    const double error = std::fabs(factor) * row.error[j] + (3 * std::fabs(at) + 1) * kUnit;
+    // The product with scale and log2(e): three roundings; the fraction: one. A
+    // bias: two before it, and its sum and the constant round for themselves.
+    const double scaled = row.score[j] * factor, at = scaled + (biased ? row.bias[j] * std::numbers::log2e : 0);
+    const double error = std::fabs(factor) * row.error[j] +
+                         (3 * std::fabs(at) + (biased ? 2 * std::fabs(scaled) : 0) + 1) * kUnit;
     const double relative = 2 * kFunctionTable.exp2 * kUnit;
     const double low = power(at - error, greatest, -relative), high = power(at + error, greatest, relative);
     row.pError[j] = std::max(high - row.p[j], row.p[j] - low) + kFlush;
@@ -142,8 +149,11 @@ void Attention::probabilities(Row &row, std::span<const int64_t> keys) const {
 void Attention::axonProbabilities(Row &row, std::span<const int64_t> keys) const {
   const auto inside = [&](double v) { return arithmetic.interior(rounding, v); };
   double greatest = -std::numeric_limits<double>::infinity();
-  for (double &s : row.score) {
+  for (size_t j = 0; j < row.score.size(); ++j) {
+    double &s = row.score[j];
     s = inside(inside(s) * scale);
+    if (!row.bias.empty())
+      s = inside(s + row.bias[j]);
     greatest = std::fmax(greatest, s);
   }
   row.p.resize(row.score.size());
@@ -214,16 +224,19 @@ AttentionResult attention(const Arithmetic &arithmetic, const Tensor &query, con
   Result y(arithmetic, rounding, {batch, heads, tokens, valueDim});
   Result w(arithmetic, rounding, {batch, heads, tokens, settings.wantWeights ? rows : 0});
   Row row;
-  std::vector<int64_t> columns, keys; // of the visible keys: column, and row of `key`
+  std::vector<int64_t> columns, keys, buckets; // of the visible keys: column, row of `key`, bucket of the bias
   for (int64_t b = 0; b < batch; ++b)
     for (int64_t t = 0; t < tokens; ++t) {
       const double at = queryPositions.data[b * tokens + t];
       columns.clear();
+      buckets.clear();
       for (int64_t j = 0; j < rows; ++j) {
         const double k = keyPositions.data[b * rows + j];
         const bool admitted = !(settings.causal && k > at) && !(settings.window && k <= at - double(settings.window));
         if (at >= 0 && k >= 0 && admitted)
           columns.push_back(j);
+        if (at >= 0 && k >= 0 && admitted && settings.bias)
+          buckets.push_back(settings.buckets.bucket(int64_t(k - at)));
       }
       if (columns.empty())
         continue; // zeros
@@ -233,6 +246,9 @@ AttentionResult attention(const Arithmetic &arithmetic, const Tensor &query, con
         for (int64_t j : columns)
           keys.push_back(first + j);
         op.score(row, q * headDim, keys);
+        row.bias.clear();
+        for (int64_t bucket : buckets)
+          row.bias.push_back(settings.bias->data[bucket * heads + h]);
         op.isAxon() ? op.axonProbabilities(row, keys) : op.probabilities(row, keys);
         op.output(row, keys, y, q * valueDim);
         if (settings.wantWeights)

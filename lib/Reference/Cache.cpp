@@ -26,12 +26,17 @@ static CacheSlot createSlot(layer::AttentionCacheType type, int64_t batch, int64
   return slot;
 }
 
-absl::StatusOr<CacheState> createCache(layer::CacheType type, int64_t batch, int64_t capacity) {
-  if (batch < 1 || capacity < 1)
-    return invalidArgument("cache must have at least one sequence and one row, got ", batch, " and ", capacity);
+absl::StatusOr<CacheState> createCache(layer::CacheType type, int64_t batch, int64_t capacity,
+                                       int64_t sourceCapacity) {
+  if (sourceCapacity == 0)
+    sourceCapacity = capacity;
+  if (batch < 1 || capacity < 1 || sourceCapacity < 1)
+    return invalidArgument("cache must have at least one sequence and one row, got ", batch, " and ",
+                           std::min(capacity, sourceCapacity));
   int64_t total = 0;
   const auto count = [&](layer::AttentionCacheType slot) {
-    const int64_t elements = elementCount({batch, slot.getKvHeads(), capacity, slot.getHeadDim()});
+    const int64_t rows = slot.isCross() ? sourceCapacity : capacity;
+    const int64_t elements = elementCount({batch, slot.getKvHeads(), rows, slot.getHeadDim()});
     total = elements < 0 || total < 0 ? -1 : total + 2 * elements;
   };
   for (layer::BlockCacheType block : type.getBlocks()) {
@@ -44,11 +49,12 @@ absl::StatusOr<CacheState> createCache(layer::CacheType type, int64_t batch, int
                            " rows passes 2^31 elements; ask for a shorter session");
   CacheState cache;
   cache.capacity = capacity;
+  cache.sourceCapacity = sourceCapacity;
   cache.lengths.assign(batch, 0);
   for (layer::BlockCacheType block : type.getBlocks()) {
     cache.blocks.push_back({createSlot(block.getSelf(), batch, capacity), std::nullopt});
     if (block.getCross())
-      cache.blocks.back().cross = createSlot(block.getCross(), batch, capacity);
+      cache.blocks.back().cross = createSlot(block.getCross(), batch, sourceCapacity);
   }
   return cache;
 }
@@ -80,6 +86,16 @@ void appendRows(const Arithmetic &arithmetic, CacheRows &side, const Tensor &row
     if (!scales.radius.empty())
       side.scales.radius[to / headDim] = scales.radius[i];
   }
+}
+
+void dropRows(CacheSlot &slot, int64_t sequence) {
+  for (CacheRows *side : {&slot.keys, &slot.values})
+    for (Tensor *all : {&side->rows, &side->scales}) {
+      const int64_t elements = all->size() / slot.batch();
+      std::fill_n(all->data.begin() + sequence * elements, all->data.empty() ? 0 : elements,
+                  std::numeric_limits<double>::quiet_NaN());
+    }
+  slot.written[sequence] = 0;
 }
 
 /// The first `count` rows of every head out of `all` (batch, kvHeads, capacity, ..).

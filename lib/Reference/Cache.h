@@ -39,6 +39,7 @@ struct CacheBlock {
 
 struct CacheState {
   int64_t capacity = 0;         ///< Rows a sequence may have: the session's declared length.
+  int64_t sourceCapacity = 0;   ///< The same of cross slots.
   std::vector<CacheBlock> blocks;
   std::vector<int32_t> lengths; ///< (batch): rows that each sequence has.
   std::vector<Tensor> seed;     ///< Seed mode: the container's leaves, offset and mask, and no blocks.
@@ -46,9 +47,11 @@ struct CacheState {
   int64_t batch() const { return int64_t(lengths.size()); }
 };
 
-/// An empty cache of `type` for `batch` sequences of at most `capacity` tokens.
-/// InvalidArgument if a size is not positive or the cache would pass 2^31 elements.
-absl::StatusOr<CacheState> createCache(layer::CacheType type, int64_t batch, int64_t capacity);
+/// An empty cache of `type` for `batch` sequences of at most `capacity` tokens,
+/// and sources of at most `sourceCapacity` (0: capacity). InvalidArgument if a
+/// size is not positive or the cache would pass 2^31 elements.
+absl::StatusOr<CacheState> createCache(layer::CacheType type, int64_t batch, int64_t capacity,
+                                       int64_t sourceCapacity = 0);
 
 /// Writes rows (batch, kvHeads, tokens, headDim) at positions (batch, tokens),
 /// which are -1 (left out) or below the capacity: stored = pin(rd_C(row)), or
@@ -56,6 +59,9 @@ absl::StatusOr<CacheState> createCache(layer::CacheType type, int64_t batch, int
 /// pin are quantised from rd_C(row), which `converted` says they are already.
 void appendRows(const Arithmetic &arithmetic, CacheRows &side, const Tensor &rows, const Tensor &positions,
                 DType compute, bool converted);
+
+/// Forgets the rows of one sequence.
+void dropRows(CacheSlot &slot, int64_t sequence);
 
 /// The first `count` rows of every head as attention reads them,
 /// rd_C(unpin(stored)): (batch, kvHeads, count, headDim).

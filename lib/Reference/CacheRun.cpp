@@ -92,6 +92,21 @@ absl::Status Run::visit(layer::CacheAppendOp op) {
   return append(op, slotOf(target), target.cross, *key, *value, *tensor(op.getPositions()), compute);
 }
 
+absl::Status Run::visit(layer::CacheStoreOp op) {
+  const DType compute = computeType(op);
+  const TensorPtr key = operand(op, op.getKey()), value = operand(op, op.getValue());
+  const TensorPtr positions = tensor(op.getPositions());
+  const Item target = item(op.getCache());
+  defineCache(op.getUpdated(), target.block, target.cross);
+  CacheSlot &slot = slotOf(target);
+  if (positions->shape.size() != 2 || positions->dim(0) != slot.batch())
+    return layerError(op, "positions of ", describe(*positions), " do not fit the cache");
+  for (int64_t b = 0; b < slot.batch(); ++b)
+    if (visibleTokens(*positions, b) > 0)
+      dropRows(slot, b);
+  return append(op, slot, target.cross, *key, *value, *positions, compute);
+}
+
 bool Run::wants(Operation *op, unsigned result) const {
   return result < op->getNumResults() && (!op->getResult(result).use_empty() || state.options.observe);
 }
@@ -146,13 +161,22 @@ absl::Status Run::attendOver(Operation *op, const CacheSlot &slot, bool cross, c
                 weightsResult, scales);
 }
 
-template <typename Op> static AttentionSettings settingsOf(Op op, DType compute, bool wantWeights) {
-  return {op.getScale().convertToDouble(), op.getCausal(), int64_t(op.getWindow().value_or(0)), compute, wantWeights};
+/// `bias` is the table as the layer reads it, or null.
+template <typename Op>
+static AttentionSettings settingsOf(Op op, DType compute, bool wantWeights, const TensorPtr &bias) {
+  AttentionSettings settings = {op.getScale().convertToDouble(), op.getCausal(), int64_t(op.getWindow().value_or(0)),
+                                compute, wantWeights};
+  if (bias) {
+    settings.bias = bias.get();
+    settings.buckets = layer::relativeBuckets(*op.getRelative(), op.getBias());
+  }
+  return settings;
 }
 
 absl::Status Run::visit(layer::AttentionOp op) {
   const DType compute = computeType(op);
-  const AttentionSettings settings = settingsOf(op, compute, wants(op, 1));
+  const TensorPtr bias = op.getBias() ? operand(op, op.getBias()) : nullptr;
+  const AttentionSettings settings = settingsOf(op, compute, wants(op, 1), bias);
   const TensorPtr query = operand(op, op.getQuery()), positions = tensor(op.getPositions());
   TensorPtr key, value;
   if (op.getCache()) {
@@ -174,13 +198,14 @@ absl::Status Run::visit(layer::CachedAttentionOp op) {
   const DType compute = computeType(op);
   const TensorPtr query = operand(op, op.getQuery()), positions = tensor(op.getPositions());
   const TensorPtr key = operand(op, op.getKey()), value = operand(op, op.getValue());
+  const TensorPtr bias = op.getBias() ? operand(op, op.getBias()) : nullptr;
   defineCache(op.getUpdated(), -1, false);
   if (query->shape.size() != 4 || key->shape.size() != 4 || value->shape.size() != 4)
     return layerError(op, "query, key and value must be (batch, heads, tokens, headDim)");
   CacheSlot &slot = cache->blocks[op.getBlock()].self;
   if (absl::Status status = append(op, slot, /*cross=*/false, *key, *value, *positions, compute); !status.ok())
     return status;
-  return attendOver(op, slot, /*cross=*/false, *query, *positions, settingsOf(op, compute, wants(op, 2)), 2);
+  return attendOver(op, slot, /*cross=*/false, *query, *positions, settingsOf(op, compute, wants(op, 2), bias), 2);
 }
 
 } // namespace graphc::reference

@@ -29,6 +29,17 @@ Tensor multiply(const Arithmetic &arithmetic, const Tensor &a, const Tensor &b, 
   return y.take();
 }
 
+Tensor scale(const Arithmetic &arithmetic, const Tensor &x, double factor, Rounding rounding) {
+  Result y(arithmetic, rounding, x.shape);
+  const double constant = float(factor);
+  for (int64_t i = 0; i < x.size(); ++i) {
+    const double product = x.data[i] * constant, moved = std::fabs(constant) * x.radiusAt(i);
+    const double flushed = std::fabs(x.data[i]) < kFlush ? std::fabs(product) : 0;
+    y.set(i, product, product, kUnit * (std::fabs(product) + moved) + flushed + moved);
+  }
+  return y.take();
+}
+
 namespace {
 /// f(x), |f'(x)|, and the error that f32 code for f makes at x.
 struct Value {

@@ -4,6 +4,7 @@
 
 #include "Reference/Interpreter.h"
 
+#include <map>
 #include <span>
 
 namespace graphc::reference {
@@ -13,8 +14,16 @@ struct GenerateOptions {
   int64_t capacity = 0;            ///< Cache rows a sequence; 0: the longest prompt and newTokens.
   std::vector<int32_t> stopTokens = {}; ///< A sequence ends with the first of these.
   bool keepLogits = false;
-  bool keepHiddenStates = false;
-  bool keepAttentions = false;
+  /// Other outputs of the first run, and of the encoder's, to keep; beside an
+  /// encoder "hidden_states" and "attentions" are the decoder's.
+  std::vector<std::string> keep = {};
+
+  /// Encoder and decoder: the graph that reads `sources`, one a prompt, before
+  /// the first run. The prompts are what the decoder starts with.
+  Interpreter *encoder = nullptr;
+  std::vector<std::vector<int32_t>> sources = {};
+  /// The first new token of a prompt of one token, whatever its logits.
+  std::optional<int32_t> forcedFirst = std::nullopt;
 
   /// The next token of `sequence` from its logits (vocab); null: greedy, the
   /// lowest index of the greatest logit.
@@ -26,8 +35,11 @@ struct GenerateOptions {
 struct Generation {
   std::vector<std::vector<int32_t>> tokens; ///< New tokens of each sequence, a stop token included.
   Tensor logits;                            ///< (batch, promptTokens, vocab) if kept.
-  std::vector<Tensor> hiddenStates;         ///< layers + 1 of (batch, promptTokens, hidden) if kept.
-  std::vector<Tensor> attentions;           ///< layers of (batch, heads, promptTokens, promptTokens) if kept.
+  /// By the names that were asked for: layers + 1 states (batch, tokens, hidden),
+  /// layers of weights (batch, heads, tokens, keys). Tokens are those of the
+  /// prompt, or of the source for the encoder's; keys likewise, and the source's
+  /// for cross_attentions.
+  std::map<std::string, std::vector<Tensor>> kept;
   CacheState cache;                         ///< After the last run.
 };
 

@@ -46,6 +46,7 @@ absl::StatusOr<Interpreter> Interpreter::create(ModuleOp module, ParameterSource
   state->parameters = &parameters;
   state->arithmetic = Arithmetic(options.mode, options.orderSeed, options.bounds);
   state->options = std::move(options);
+  state->storesSource = !found.getBody().front().getOps<layer::CacheStoreOp>().empty();
   for (Operation &op : found.getBody().front())
     for (Value operand : op.getOperands())
       state->lastUse[operand] = &op;
@@ -60,49 +61,52 @@ static BlockArgument cacheOf(layer::GraphOp graph) {
   return {};
 }
 
-static absl::StatusOr<CacheState> createCacheFor(Type type, int64_t batch, int64_t capacity) {
+static absl::StatusOr<CacheState> createCacheFor(Type type, int64_t batch, int64_t capacity, int64_t sourceCapacity) {
   if (auto container = dyn_cast<layer::ContainerType>(type))
     return createSeedCache(container, batch, capacity);
-  return createCache(cast<layer::CacheType>(type), batch, capacity);
+  return createCache(cast<layer::CacheType>(type), batch, capacity, sourceCapacity);
 }
 
-absl::StatusOr<CacheState> Interpreter::createCache(int64_t batch, int64_t capacity) const {
+absl::StatusOr<CacheState> Interpreter::createCache(int64_t batch, int64_t capacity, int64_t sourceCapacity) const {
   BlockArgument argument = cacheOf(state->graph);
   if (!argument)
     return absl::NotFoundError("graph takes no cache");
-  return createCacheFor(argument.getType(), batch, capacity);
+  return createCacheFor(argument.getType(), batch, capacity, sourceCapacity);
 }
 
 /// True if `cache` is one that createCache makes of `type`.
 static bool isOfType(const CacheState &cache, Type type) {
   if (auto container = dyn_cast<layer::ContainerType>(type))
     return cache.seed.size() == container.getTypes().size();
+  const auto fits = [](const CacheSlot &slot, layer::AttentionCacheType type) {
+    return slot.keys.rows.dim(1) == type.getKvHeads() && slot.keys.rows.dim(3) == type.getHeadDim() &&
+           slot.keys.pin == layer::dtypeOf(type.getKeys()) && slot.values.pin == layer::dtypeOf(type.getValues());
+  };
   ArrayRef<layer::BlockCacheType> blocks = cast<layer::CacheType>(type).getBlocks();
-  bool fits = cache.blocks.size() == blocks.size();
-  for (size_t i = 0; fits && i < blocks.size(); ++i) {
-    layer::AttentionCacheType self = blocks[i].getSelf();
-    const CacheSlot &slot = cache.blocks[i].self;
-    fits = slot.keys.rows.dim(1) == self.getKvHeads() && slot.keys.rows.dim(3) == self.getHeadDim() &&
-           slot.keys.pin == layer::dtypeOf(self.getKeys()) && slot.values.pin == layer::dtypeOf(self.getValues()) &&
-           bool(cache.blocks[i].cross) == bool(blocks[i].getCross());
-  }
-  return fits;
+  if (cache.blocks.size() != blocks.size())
+    return false;
+  return llvm::all_of(llvm::zip(cache.blocks, blocks), [&](auto pair) {
+    const auto &[block, expected] = pair;
+    return fits(block.self, expected.getSelf()) && bool(block.cross) == bool(expected.getCross()) &&
+           (!block.cross || fits(*block.cross, expected.getCross()));
+  });
 }
 
-/// The cache must be one of the graph's type, for these sequences, with room.
-static absl::Status checkCache(const CacheState &cache, Type type, const Tensor &ids, const Tensor *mask) {
+/// The cache must be one of the graph's type, for these sequences, with room:
+/// behind the rows there are, or for a whole source if the graph `stores`.
+static absl::Status checkCache(const CacheState &cache, Type type, const Tensor &ids, const Tensor *mask, bool stores) {
   const int64_t batch = ids.dim(0), tokens = ids.dim(1);
   if (!isOfType(cache, type))
     return invalidArgument("cache was made for another model or pin");
   if (cache.batch() != batch)
     return invalidArgument("cache holds ", cache.batch(), " sequences, got ids of ", batch);
   for (int64_t b = 0; b < batch; ++b) {
-    int64_t rows = cache.lengths[b];
+    int64_t rows = stores ? 0 : cache.lengths[b];
+    const int64_t capacity = stores ? cache.sourceCapacity : cache.capacity;
     for (int64_t t = 0; t < tokens; ++t) // seed mode stores padding too
       rows += !mask || mask->data[b * tokens + t] != 0 || !cache.seed.empty();
-    if (rows > cache.capacity)
-      return invalidArgument("sequence ", b, " needs ", rows, " cache rows, the session was declared with ",
-                             cache.capacity);
+    if (rows > capacity)
+      return invalidArgument("sequence ", b, " needs ", rows, " cache rows, the session was declared with ", capacity);
   }
   return absl::OkStatus();
 }
@@ -115,12 +119,12 @@ absl::StatusOr<Outputs> Interpreter::run(const Tensor &ids, const Tensor *mask, 
   std::optional<CacheState> temporary;
   if (BlockArgument argument = cacheOf(state->graph)) {
     if (!cache) {
-      auto made = createCacheFor(argument.getType(), ids.dim(0), ids.dim(1));
+      auto made = createCacheFor(argument.getType(), ids.dim(0), ids.dim(1), ids.dim(1));
       if (!made.ok())
         return made.status();
       cache = &temporary.emplace(*std::move(made));
     }
-    if (absl::Status status = checkCache(*cache, argument.getType(), ids, mask); !status.ok())
+    if (absl::Status status = checkCache(*cache, argument.getType(), ids, mask, state->storesSource); !status.ok())
       return status;
   } else {
     cache = nullptr;
@@ -159,8 +163,9 @@ absl::StatusOr<Outputs> Run::run() {
     return status;
   if (cache)
     for (CacheBlock &block : cache->blocks) // rows of earlier runs are exact inputs
-      for (CacheRows *side : {&block.self.keys, &block.self.values})
-        side->rows.dropBounds(), side->scales.dropBounds();
+      for (CacheSlot *slot : {&block.self, block.cross ? &*block.cross : &block.self})
+        for (CacheRows *side : {&slot->keys, &slot->values})
+          side->rows.dropBounds(), side->scales.dropBounds();
   for (Operation &op : state.graph.getBody().front().without_terminator()) {
     if (absl::Status status = evaluate(op); !status.ok())
       return status;
@@ -247,8 +252,9 @@ absl::Status Run::evaluate(Operation &op) {
             layer::LayerNormOp, layer::SplitHeadsOp, layer::MergeHeadsOp, layer::SliceOp, layer::RotaryEmbeddingOp,
             layer::UnpackOp, layer::RepeatHeadsOp, layer::SeedGetOp, layer::SeedPutOp, layer::SeedOffsetOp,
             layer::SeedAdvanceOp, layer::SeedUpdateOp, layer::SeedMergeMaskOp, layer::SeedLengthsOp,
-            layer::SeedKeyPositionsOp, layer::SeedAttentionOp, layer::CacheOffsetOp, layer::PositionsOp, layer::CacheAppendOp, layer::CacheAdvanceOp, layer::AttentionOp,
-            layer::CachedAttentionOp>([&](auto layer) { return visit(layer); })
+            layer::SeedKeyPositionsOp, layer::SeedAttentionOp, layer::CacheOffsetOp, layer::PositionsOp,
+            layer::CacheAppendOp, layer::CacheStoreOp, layer::CacheAdvanceOp, layer::AttentionOp,
+            layer::CachedAttentionOp, layer::ScaleOp>([&](auto layer) { return visit(layer); })
       .Case([&](layer::AddOp) { return visitPair(&op, add); })
       .Case([&](layer::MultiplyOp) { return visitPair(&op, multiply); })
       .Case([&](layer::SiluOp) { return visitActivation(&op, Activation::Silu); })

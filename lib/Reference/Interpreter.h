@@ -59,15 +59,15 @@ public:
   ~Interpreter();
 
   /// ids (batch, tokens); mask of the same shape, 0 = padding, null: no padding.
-  /// A graph with a cache appends to `cache` in place; if it is null, to an
-  /// empty one that is dropped. InvalidArgument if shapes, ids or parameters do
+  /// A graph with a cache appends to `cache` in place, or stores the rows of a
+  /// source; if it is null, to an empty one that is dropped. InvalidArgument if shapes, ids or parameters do
   /// not fit the graph, or the cache has too few rows left; nothing is written
   /// then, except that an error in the middle of the graph may leave rows behind
   /// `cache->lengths`.
   absl::StatusOr<Outputs> run(const Tensor &ids, const Tensor *mask, CacheState *cache);
 
-  /// An empty cache for the graph; NotFound if it takes none.
-  absl::StatusOr<CacheState> createCache(int64_t batch, int64_t capacity) const;
+  /// An empty cache for the graph, as createCache in Cache.h; NotFound if it takes none.
+  absl::StatusOr<CacheState> createCache(int64_t batch, int64_t capacity, int64_t sourceCapacity = 0) const;
 
   layer::GraphOp graph() const;
   const Options &options() const;

@@ -2,6 +2,8 @@
 // at the graph's stage, shapes checked, then the op's function.
 #include "Reference/Run.h"
 
+#include "Support/Safetensors.h"
+
 using namespace mlir;
 
 namespace graphc::reference {
@@ -63,8 +65,9 @@ absl::Status Run::visit(layer::ParamOp op) {
   if (!value.ok())
     return value.status();
   auto type = cast<RankedTensorType>(declaration.getType());
-  if (ArrayRef<int64_t>(value->shape) != type.getShape() || layer::dtypeOf(type.getElementType()) != value->dtype)
+  if (!hasShape(value->shape, type.getShape()) || layer::dtypeOf(type.getElementType()) != value->dtype)
     return invalidArgument("tensor '", name, "' must be ", spell(type), ", got ", describe(*value));
+  value->shape.assign(type.getShape().begin(), type.getShape().end());
   const int64_t elements = value->size();
   if (arithmetic.isF64())
     value->dtype = DType::F64;
@@ -101,9 +104,9 @@ absl::Status Run::visit(layer::EmbeddingOp op) {
   if (kernel->shape.size() != 2)
     return layerError(op, "kernel must be (vocab, hidden), got ", describe(*kernel));
   for (double id : indices->data)
-    if (id >= double(kernel->dim(0)))
+    if (id + double(op.getOffset()) >= double(kernel->dim(0)))
       return layerError(op, "id ", int64_t(id), " is beyond the table of ", kernel->dim(0), " rows");
-  return define(op->getResult(0), embedding(arithmetic, *indices, *kernel, rounding(op, 0)));
+  return define(op->getResult(0), embedding(arithmetic, *indices, *kernel, int64_t(op.getOffset()), rounding(op, 0)));
 }
 
 absl::Status Run::visit(layer::DenseOp op) {
@@ -196,6 +199,11 @@ absl::Status Run::visitPair(Operation *op,
   if (a->shape != b->shape)
     return layerError(op, "expected one shape, got ", describe(*a), " and ", describe(*b));
   return define(op->getResult(0), function(arithmetic, *a, *b, rounding(op, 0)));
+}
+
+absl::Status Run::visit(layer::ScaleOp op) {
+  const TensorPtr x = operand(op, op.getX());
+  return define(op->getResult(0), scale(arithmetic, *x, op.getFactor().convertToDouble(), rounding(op, 0)));
 }
 
 absl::Status Run::visitActivation(Operation *op, Activation activation) {

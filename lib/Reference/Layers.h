@@ -4,6 +4,7 @@
 #pragma once
 
 #include "Reference/Arithmetic.h"
+#include "Support/RelativeBias.h"
 
 namespace graphc::reference {
 
@@ -16,9 +17,10 @@ Tensor dense(const Arithmetic &arithmetic, const Tensor &x, const Tensor &kernel
 
 //===-- Movement.cpp ---------------------------------------------------------===//
 
-/// Rows of kernel (vocab, hidden) at ids (batch, tokens): (batch, tokens, hidden).
-/// A negative id gives zeros; an id of at least vocab is the caller's error.
-Tensor embedding(const Arithmetic &arithmetic, const Tensor &ids, const Tensor &kernel, Rounding rounding);
+/// Rows of kernel (vocab, hidden) at ids (batch, tokens) + offset: (batch, tokens,
+/// hidden). A negative id gives zeros; a row past the table is the caller's error.
+Tensor embedding(const Arithmetic &arithmetic, const Tensor &ids, const Tensor &kernel, int64_t offset,
+                 Rounding rounding);
 /// (batch, tokens, heads * headDim) to (batch, heads, tokens, headDim).
 Tensor splitHeads(const Arithmetic &arithmetic, const Tensor &x, int64_t heads, Rounding rounding);
 /// (batch, heads, tokens, headDim) to (batch, tokens, heads * headDim).
@@ -45,6 +47,8 @@ Tensor layerNorm(const Arithmetic &arithmetic, const Tensor &x, const Tensor &sc
 
 Tensor add(const Arithmetic &arithmetic, const Tensor &a, const Tensor &b, Rounding rounding);
 Tensor multiply(const Arithmetic &arithmetic, const Tensor &a, const Tensor &b, Rounding rounding);
+/// x * factor, an f32 constant.
+Tensor scale(const Arithmetic &arithmetic, const Tensor &x, double factor, Rounding rounding);
 
 enum class Activation : uint8_t { Silu, Gelu, GeluTanh, Relu };
 Tensor activate(const Arithmetic &arithmetic, Activation activation, const Tensor &x, Rounding rounding);
@@ -71,6 +75,9 @@ struct AttentionSettings {
   int64_t window = 0;          ///< Key position > query position - window; 0: no limit.
   DType compute = DType::F32;  ///< C: the type probabilities are rounded to.
   bool wantWeights = false;
+  /// Relative bias: (buckets, heads), added to the scaled score; null: none.
+  const Tensor *bias = nullptr;
+  RelativeBuckets buckets = {};
 };
 
 /// Scales (batch, kvHeads, keys) of keys and values that are elements of 8 bits;

@@ -16,7 +16,8 @@ static Tensor moved(const Arithmetic &arithmetic, const Tensor &x, std::vector<i
   return y.take();
 }
 
-Tensor embedding(const Arithmetic &arithmetic, const Tensor &ids, const Tensor &kernel, Rounding rounding) {
+Tensor embedding(const Arithmetic &arithmetic, const Tensor &ids, const Tensor &kernel, int64_t offset,
+                 Rounding rounding) {
   const int64_t hidden = kernel.dim(1);
   std::vector<int64_t> shape = ids.shape;
   shape.push_back(hidden);
@@ -24,7 +25,7 @@ Tensor embedding(const Arithmetic &arithmetic, const Tensor &ids, const Tensor &
       arithmetic, kernel, shape,
       [&](int64_t i) {
         const int64_t id = int64_t(ids.data[i / hidden]);
-        return id < 0 ? -1 : id * hidden + i % hidden;
+        return id < 0 ? -1 : (id + offset) * hidden + i % hidden;
       },
       rounding);
 }

@@ -33,6 +33,7 @@ struct InterpreterState {
   int64_t loadedElements = 0;
   std::map<std::pair<const void *, int64_t>, RopeTables> ropes; // by attribute and session length
   llvm::DenseMap<mlir::Value, mlir::Operation *> lastUse;
+  bool storesSource = false; ///< The graph writes cross slots: an encoder's.
 };
 
 class Run {
@@ -80,6 +81,7 @@ private:
   absl::Status visit(layer::RepeatHeadsOp op);
   absl::Status visit(layer::SliceOp op);
   absl::Status visit(layer::RotaryEmbeddingOp op);
+  absl::Status visit(layer::ScaleOp op);
   absl::Status visitPair(mlir::Operation *op, Tensor (*function)(const Arithmetic &, const Tensor &, const Tensor &, Rounding));
   absl::Status visitActivation(mlir::Operation *op, Activation activation);
 
@@ -87,6 +89,7 @@ private:
   absl::Status visit(layer::CacheOffsetOp op);
   absl::Status visit(layer::PositionsOp op);
   absl::Status visit(layer::CacheAppendOp op);
+  absl::Status visit(layer::CacheStoreOp op);
   absl::Status visit(layer::CacheAdvanceOp op);
   absl::Status visit(layer::AttentionOp op);
   absl::Status visit(layer::CachedAttentionOp op);

@@ -67,6 +67,7 @@ SessionOptions optionsOf(const graphc_session_options *options) {
   if (options->batch)
     result.batch = options->batch;
   result.capacity = options->capacity;
+  result.sourceCapacity = options->source_capacity;
   if (options->chunk)
     result.chunk = options->chunk;
   result.threads = options->threads;
@@ -206,6 +207,16 @@ const char *graphc_session_cache_dtype(const graphc_session *session) {
   return session->cacheDType.c_str();
 }
 
+int graphc_session_encode(graphc_session *session, int64_t sequence, const int32_t *ids, size_t count,
+                          char **error) {
+  return exitOf(guarded([&]() -> absl::Status {
+    if (!ids)
+      return missing("ids");
+    const Source source = {sequence, {ids, count}};
+    return session->session->encode({&source, 1});
+  }), error);
+}
+
 int graphc_forward(graphc_session *session, int64_t sequence, const int32_t *ids, size_t count,
                    const float **logits, char **error) {
   return exitOf(guarded([&]() -> absl::Status {
@@ -245,7 +256,8 @@ int graphc_generate_text(graphc_session *session, const char *const *prompts, si
     for (size_t i = 0; i < prompt_count; ++i) {
       if (!prompts[i])
         return missing("prompt");
-      const bool isStart = graphc_session_length(session, int64_t(i)) == 0;
+      const bool isStart = graphc_session_length(session, int64_t(i)) == 0 ||
+                           session->session->model().executable().program().hasEncoder();
       auto encoded = session->session->model().encode(prompts[i], /*addSpecialTokens=*/isStart);
       if (!encoded.ok())
         return encoded.status();

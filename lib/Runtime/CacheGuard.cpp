@@ -13,6 +13,7 @@
 #include <cstring>
 #include <mutex>
 #include <sys/mman.h>
+#include <utility>
 
 namespace graphc {
 
@@ -87,22 +88,22 @@ absl::StatusOr<std::unique_ptr<CacheGuard>> CacheGuard::create(Session &session)
   return std::unique_ptr<CacheGuard>(new CacheGuard(session));
 }
 
-std::vector<CacheGuard::Range> CacheGuard::newRows(std::span<const NewTokens> tokens) {
+/// The bytes of those rows in all slots of the decoder, or in all cross slots.
+std::vector<CacheGuard::Range> CacheGuard::rangesOf(const std::vector<NewRows> &written, bool ofCross) {
   const auto &state = TraceAccess::stateOf(session);
   std::vector<Range> ranges;
   for (size_t i = 0; i < state.program.bindings.size(); ++i) {
     const Binding &binding = state.program.bindings[i];
-    if (binding.kind != Kind::Cache)
+    if (binding.kind != Kind::Cache || binding.isOfCross() != ofCross)
       continue;
     const Sizes sizes = sizesOf(state, binding);
     const auto start = uint64_t(static_cast<std::byte *>(state.pointers[i]) - state.cache.data());
-    for (const NewTokens &entry : tokens)
+    for (const NewRows &rows : written)
       for (int64_t head = 0; head < sizes.heads; ++head)
-        for (size_t token = 0; token < entry.ids.size(); ++token) {
-          const int64_t position = state.lengths[entry.sequence] + int64_t(token), row = position % sizes.rows;
+        for (int64_t position = rows.first; position < rows.first + rows.count; ++position) {
           numReused += position >= sizes.rows;
-          const uint64_t first =
-              start + uint64_t((entry.sequence * sizes.heads + head) * sizes.rows + row) * sizes.rowBytes;
+          const uint64_t first = start + uint64_t((rows.sequence * sizes.heads + head) * sizes.rows +
+                                                  position % sizes.rows) * sizes.rowBytes;
           ranges.push_back({first, first + sizes.rowBytes});
         }
   }
@@ -180,35 +181,62 @@ absl::Status CacheGuard::compare(const std::vector<Range> &rows, const std::vect
 }
 
 absl::StatusOr<LogitsView> CacheGuard::forward(std::span<const NewTokens> tokens) {
-  static std::mutex oneAtATime;
-  const std::lock_guard lock(oneAtATime);
   auto &state = TraceAccess::stateOf(session);
   if (absl::Status status = state.check(tokens); !status.ok())
     return status;
   if (state.totalTokens > state.chunk)
     return invalidArgument("guarded step must have at most ", state.chunk, " tokens, got ", state.totalTokens);
+  std::vector<NewRows> written;
+  for (const NewTokens &entry : tokens)
+    written.push_back({entry.sequence, state.lengths[entry.sequence], int64_t(entry.ids.size())});
+  absl::StatusOr<LogitsView> logits;
+  absl::Status status = step(rangesOf(written, /*ofCross=*/false), [&] {
+    logits = session.forward(tokens);
+    return logits.status();
+  });
+  return status.ok() ? logits : status;
+}
 
-  const std::vector<Range> rows = newRows(tokens);
+absl::Status CacheGuard::encode(std::span<const Source> sources) {
+  auto &state = TraceAccess::stateOf(session);
+  if (absl::Status status = std::as_const(state).check(sources); !status.ok())
+    return status;
+  std::vector<NewRows> written;
+  int64_t tokens = 0;
+  for (const Source &source : sources) {
+    written.push_back({source.sequence, 0, int64_t(source.ids.size())});
+    tokens += written.back().count;
+  }
+  if (tokens > state.sourceTokens)
+    return invalidArgument("guarded encode must have at most ", state.sourceTokens, " tokens, got ", tokens);
+  return step(rangesOf(written, /*ofCross=*/true), [&] { return session.encode(sources); });
+}
+
+/// `run`, which must write `rows`, each of them, and nothing else of the cache.
+absl::Status CacheGuard::step(const std::vector<Range> &rows, const std::function<absl::Status()> &run) {
+  static std::mutex oneAtATime;
+  const std::lock_guard lock(oneAtATime);
+  auto &state = TraceAccess::stateOf(session);
   const std::vector<bool> writable = pagesOf(rows);
   std::vector<std::byte> before;
   for (uint64_t page = 0; page < writable.size(); ++page)
     if (writable[page])
       before.insert(before.end(), state.cache.data() + page * kPage, state.cache.data() + (page + 1) * kPage);
-  for (const Range &range : rows) // a ring's new rows hold old ones
+  for (const Range &range : rows) // a ring's new rows hold old ones, a source's those of the one before
     std::memset(state.cache.data() + range.first, kCanary, range.last - range.first);
   const std::vector<void *> pointers = state.pointers;
 
   Watch watch{state.cache.data(), state.cache.data() + state.cache.size()};
   if (absl::Status status = protect(writable); !status.ok())
     return status;
-  absl::StatusOr<LogitsView> logits = [&] {
+  const absl::Status ran = [&] {
     FaultHandler handler(watch);
-    return session.forward(tokens);
+    return run();
   }();
   if (absl::Status status = protect(std::vector<bool>(writable.size(), true)); !status.ok())
     return status;
-  if (!logits.ok())
-    return logits.status();
+  if (!ran.ok())
+    return ran;
   if (const uintptr_t fault = watch.fault)
     return brokenContract("run: the step wrote to a page without new rows: ",
                           placeOf(fault - reinterpret_cast<uintptr_t>(state.cache.data())));
@@ -216,9 +244,7 @@ absl::StatusOr<LogitsView> CacheGuard::forward(std::span<const NewTokens> tokens
     if (state.program.bindings[i].kind == Kind::Cache && pointers[i] != state.pointers[i])
       return brokenContract("run: the cache moved during a step");
   ++numSteps;
-  if (absl::Status status = compare(rows, writable, before); !status.ok())
-    return status;
-  return logits;
+  return compare(rows, writable, before);
 }
 
 Facts CacheGuard::facts() const {

@@ -8,6 +8,7 @@
 #include "graphc/Runtime.h"
 
 #include <absl/status/statusor.h>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,6 +27,9 @@ public:
   /// slot and the row, if the program wrote anything but all the new rows. One
   /// guarded step runs at a time in a process: it handles SIGSEGV meanwhile.
   absl::StatusOr<LogitsView> forward(std::span<const NewTokens> tokens);
+  /// Session::encode in the same way, for sources that one call takes: only the
+  /// rows of their cross caches may be written.
+  absl::Status encode(std::span<const Source> sources);
 
   /// steps, rows written (of all slots, sides and heads), bytes of them,
   /// protected pages, canary bytes compared, and how many of the rows took the
@@ -39,8 +43,14 @@ private:
     bool operator<(const Range &other) const { return first < other.first; }
   };
 
+  /// Rows [first, first + count) of a sequence.
+  struct NewRows {
+    int64_t sequence, first, count;
+  };
+
   explicit CacheGuard(Session &session) : session(session) {}
-  std::vector<Range> newRows(std::span<const NewTokens> tokens);
+  std::vector<Range> rangesOf(const std::vector<NewRows> &written, bool ofCross);
+  absl::Status step(const std::vector<Range> &rows, const std::function<absl::Status()> &run);
   std::vector<bool> pagesOf(const std::vector<Range> &rows) const;
   absl::Status protect(const std::vector<bool> &writable) const;
   absl::Status compare(const std::vector<Range> &rows, const std::vector<bool> &writable,

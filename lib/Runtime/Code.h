@@ -12,6 +12,7 @@ namespace graphc {
 struct Executable::Code {
   Program program;
   EntryPoint prefill = nullptr, decode = nullptr;
+  EntryPoint encoder = nullptr; ///< Of programs that have one.
   std::shared_ptr<void> owner; ///< Of the code's memory.
 };
 

@@ -54,7 +54,7 @@ absl::Status checkHost(const Program &program) {
 
 absl::StatusOr<std::shared_ptr<const Executable>>
 Executable::create(Program program, EntryPoint prefill, EntryPoint decode,
-                   std::shared_ptr<void> owner) {
+                   std::shared_ptr<void> owner, EntryPoint encoder) {
   if (absl::Status status = checkProgram(program); !status.ok())
     return status;
   if (absl::Status status = checkHost(program); !status.ok())
@@ -62,10 +62,13 @@ Executable::create(Program program, EntryPoint prefill, EntryPoint decode,
   if (!prefill || !decode)
     return invalidArgument("executable must have the entries ", kPrefillSymbol, " and ",
                            kDecodeSymbol);
+  if (program.hasEncoder() && !encoder)
+    return invalidArgument("executable must have the entry ", kEncoderSymbol, ", since its program reads sources");
   auto code = std::make_unique<Code>();
   code->program = std::move(program);
   code->prefill = prefill;
   code->decode = decode;
+  code->encoder = encoder;
   code->owner = std::move(owner);
   return std::shared_ptr<const Executable>(new Executable(std::move(code)));
 }
@@ -94,7 +97,8 @@ absl::StatusOr<std::shared_ptr<const Executable>> Executable::load(const std::st
   if (!program.ok())
     return program.status();
   auto executable = create(*std::move(program), reinterpret_cast<EntryPoint>(symbols[1]),
-                           reinterpret_cast<EntryPoint>(symbols[2]), std::move(owner));
+                           reinterpret_cast<EntryPoint>(symbols[2]), std::move(owner),
+                           reinterpret_cast<EntryPoint>(::dlsym(handle, kEncoderSymbol)));
   if (!executable.ok())
     return absl::Status(executable.status().code(),
                         concat(path, ": ", executable.status().message()));
@@ -109,6 +113,7 @@ const Program &Executable::program() const { return code->program; }
 PlanRequest planRequest(const SessionOptions &options) {
   return {.batch = options.batch,
           .capacity = options.capacity,
+          .sourceCapacity = options.sourceCapacity,
           .chunk = options.chunk,
           .threads = options.threads ? options.threads : availableCores(),
           .logitRows = options.logitRows,

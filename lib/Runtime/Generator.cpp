@@ -49,11 +49,15 @@ private:
     bool active = true;
   };
 
+  std::vector<int32_t> decoderPrompt(size_t i, std::span<const std::vector<int32_t>> prompts) const;
+  absl::Status readSources(std::span<const std::vector<int32_t>> prompts);
   /// One forward of `step`, which then holds what the next one takes.
   absl::Status takeStep(double &seconds);
   absl::Status takeToken(int64_t index, std::span<const float> logits);
   void stream(int64_t index);
   bool isEos(int32_t id) const;
+
+  const Program &program() const { return session.model().executable().program(); }
 
   Session &session;
   std::vector<int32_t> &pending; ///< Of the session, which drops those that enter the cache.
@@ -65,7 +69,7 @@ private:
 };
 
 bool Generator::Run::isEos(int32_t id) const {
-  const auto &eos = session.model().executable().program().model.eosTokenIds;
+  const auto &eos = program().model.eosTokenIds;
   return std::find(eos.begin(), eos.end(), id) != eos.end();
 }
 
@@ -76,6 +80,9 @@ absl::Status Generator::Run::begin(std::span<const std::vector<int32_t>> prompts
                            session.options().batch, ", got ", prompts.size());
   if (options.maxNewTokens < 0)
     return invalidArgument("new tokens must be at least 0, got ", options.maxNewTokens);
+  if (options.decoderPrompts.size() > 1 && options.decoderPrompts.size() != prompts.size())
+    return invalidArgument("decoder prompts must be one, or one for each of the ", prompts.size(), " sources, got ",
+                           options.decoderPrompts.size());
   result.sequences.resize(prompts.size());
   result.cacheDType = session.cacheDType();
   result.cacheBytes = session.cacheBytes();
@@ -85,23 +92,52 @@ absl::Status Generator::Run::begin(std::span<const std::vector<int32_t>> prompts
     Sequence &sequence = sequences.emplace_back(Sequence{{}, Sampler(sampling), {}, true});
     if (tokenizer)
       sequence.decoder.emplace(*tokenizer, /*skipSpecialTokens=*/true);
-    if (pending[i] >= 0)
+    const std::vector<int32_t> start = program().hasEncoder() ? decoderPrompt(i, prompts) : prompts[i];
+    // A source lets its decoder begin anew.
+    if (pending[i] >= 0 && !(program().hasEncoder() && !prompts[i].empty()))
       sequence.prompt.push_back(pending[i]);
-    sequence.prompt.insert(sequence.prompt.end(), prompts[i].begin(), prompts[i].end());
+    sequence.prompt.insert(sequence.prompt.end(), start.begin(), start.end());
     if (sequence.prompt.empty())
-      return invalidArgument("prompt ", i, " must have at least one token, got none");
+      return invalidArgument(program().hasEncoder() ? "decoder prompt " : "prompt ", i,
+                             " must have at least one token, got none");
     result.promptTokens += int64_t(prompts[i].size());
   }
+  if (program().hasEncoder())
+    if (absl::Status status = readSources(prompts); !status.ok())
+      return status;
   for (size_t i = 0; i < prompts.size(); ++i)
     step.push_back({int64_t(i), sequences[i].prompt,
                     options.maxNewTokens ? NewTokens::Logits::Last : NewTokens::Logits::None});
   return absl::OkStatus();
 }
 
+/// What the decoder of sequence i takes first.
+std::vector<int32_t> Generator::Run::decoderPrompt(size_t i, std::span<const std::vector<int32_t>> prompts) const {
+  const std::vector<std::vector<int32_t>> &given = options.decoderPrompts;
+  if (!given.empty())
+    return given[given.size() > 1 ? i : 0];
+  const std::vector<int64_t> &start = program().model.decoderStartTokenIds;
+  return prompts[i].empty() ? std::vector<int32_t>() : std::vector<int32_t>(start.begin(), start.end());
+}
+
+absl::Status Generator::Run::readSources(std::span<const std::vector<int32_t>> prompts) {
+  std::vector<Source> sources;
+  for (size_t i = 0; i < prompts.size(); ++i)
+    if (!prompts[i].empty())
+      sources.push_back({int64_t(i), prompts[i]});
+  StopWatch watch;
+  if (absl::Status status = session.encode(sources); !status.ok())
+    return status;
+  result.prefillSeconds += watch.lap();
+  return absl::OkStatus();
+}
+
 absl::Status Generator::Run::takeToken(int64_t index, std::span<const float> logits) {
   Sequence &sequence = sequences[size_t(index)];
   Generation::Sequence &made = result.sequences[size_t(index)];
-  absl::StatusOr<int32_t> id = sequence.sampler.sample(logits);
+  const std::vector<int64_t> &forced = program().model.forcedBosTokenIds;
+  const bool isForced = !forced.empty() && session.lengths()[size_t(index)] == 1; // behind the start token
+  absl::StatusOr<int32_t> id = isForced ? int32_t(forced.front()) : sequence.sampler.sample(logits);
   if (!id.ok())
     return absl::Status(id.status().code(),
                         concat("sequence ", index, ": ", id.status().message()));
@@ -197,9 +233,18 @@ absl::StatusOr<Generation> generateFromIds(const std::shared_ptr<const Model> &m
   if (!model)
     return invalidArgument("generation must have a model, got none");
   int64_t longest = 0, total = 0;
-  for (const std::vector<int32_t> &prompt : prompts) {
-    longest = std::max(longest, int64_t(prompt.size()));
-    total += int64_t(prompt.size());
+  const auto measure = [&](const std::vector<std::vector<int32_t>> &sequences) {
+    for (const std::vector<int32_t> &prompt : sequences) {
+      longest = std::max(longest, int64_t(prompt.size()));
+      total += int64_t(prompt.size());
+    }
+  };
+  measure(prompts);
+  if (model->executable().program().hasEncoder()) {
+    if (session.sourceCapacity == 0)
+      session.sourceCapacity = std::max<int64_t>(longest, 1);
+    longest = 1; // of the decoder: its start token
+    measure(options.decoderPrompts);
   }
   const int64_t maxLength = model->executable().program().model.maxLength;
   session.batch = int64_t(prompts.size());

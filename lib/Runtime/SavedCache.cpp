@@ -78,6 +78,8 @@ absl::StatusOr<SavedCache> parseHeader(std::string_view text, std::string_view w
   cache.capacity = fields.integer("capacity", 1);
   cache.lengths = fields.integers("lengths", 0);
   cache.pending = fields.integers("pending", -1);
+  if (json->contains("sources"))
+    cache.sources = fields.integers("sources", 0);
   const nlohmann::json *sides = fields.keep(getArray(*json, "sides", where));
   for (size_t i = 0; sides && i < sides->size() && fields.status.ok(); ++i) {
     Fields side((*sides)[i], where);
@@ -90,6 +92,10 @@ absl::StatusOr<SavedCache> parseHeader(std::string_view text, std::string_view w
   if (cache.pending.size() != cache.lengths.size())
     return invalidArgument(where, ": key 'pending' must have ", cache.lengths.size(), " tokens, got ",
                            cache.pending.size());
+  const bool hasCross = std::ranges::any_of(cache.sides, &SavedSide::isOfCross);
+  if (cache.sources.size() != (hasCross ? cache.lengths.size() : 0))
+    return invalidArgument(where, ": key 'sources' must have ", hasCross ? cache.lengths.size() : 0, " lengths, got ",
+                           cache.sources.size());
   for (int32_t length : cache.lengths)
     if (length > cache.capacity)
       return invalidArgument(where, ": lengths must be within the capacity of ", cache.capacity, ", got ", length);
@@ -100,7 +106,7 @@ absl::StatusOr<SavedCache> parseHeader(std::string_view text, std::string_view w
 std::optional<uint64_t> boundedRowBytes(const SavedCache &cache, uint64_t most) {
   uint64_t total = 0;
   for (const SavedSide &side : cache.sides)
-    for (int32_t length : cache.lengths) {
+    for (int32_t length : cache.lengthsOf(side)) {
       uint64_t bytes = uint64_t(length - side.firstPosition(length)) * uint64_t(side.heads); // below 2^62
       if (__builtin_mul_overflow(bytes, side.rowBytes(), &bytes) || bytes > most - total)
         return std::nullopt;
@@ -125,9 +131,11 @@ std::string SavedCache::header() const {
                     {"heads", side.heads},
                     {"row", side.rowElements},
                     {"window", side.window}});
-  std::string text = nlohmann::json{{"version", kVersion}, {"model", model},     {"capacity", capacity},
-                                    {"lengths", lengths},  {"pending", pending}, {"sides", list}}
-                         .dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
+  nlohmann::json json{{"version", kVersion}, {"model", model},     {"capacity", capacity},
+                      {"lengths", lengths},  {"pending", pending}, {"sides", list}};
+  if (!sources.empty())
+    json["sources"] = sources;
+  std::string text = json.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
   text.append(-(kMagic.size() + sizeof(uint64_t) + text.size()) % kAlignment, ' ');
   const uint64_t size = text.size();
   std::string header(kMagic);
@@ -160,7 +168,7 @@ absl::StatusOr<std::vector<SavedSide>> savedSides(const Program &program) {
     if (binding.kind != Binding::Kind::Cache)
       continue;
     const std::optional<int64_t> window = windowOf(binding.dims[2].symbol); // (batch, heads, rows, ..)
-    if (!window && binding.dims[2].symbol != "capacity")
+    if (!window && binding.dims[2].symbol != (binding.isOfCross() ? "source" : "capacity"))
       return absl::FailedPreconditionError(concat("cache '", binding.name, "' of block ", binding.block,
                                                   " must have a row for each token to be saved, got rows ",
                                                   dimText(binding.dims[2])));

@@ -27,6 +27,8 @@ struct SavedSide {
   int64_t rowElements = 1;
   int64_t window = 0;      ///< Tokens that a query sees; 0: all before it.
 
+  /// True if its rows are a source's, not the sequence's.
+  bool isOfCross() const { return name.starts_with("cross_"); }
   /// First position with a row in the file, of a sequence of `length` tokens.
   int64_t firstPosition(int64_t length) const;
   uint64_t rowBytes() const { return uint64_t(rowElements) * byteSize(dtype); }
@@ -38,8 +40,11 @@ struct SavedCache {
   int64_t capacity = 0;         ///< Of the session that saved it.
   std::vector<int32_t> lengths; ///< (batch): tokens of each sequence.
   std::vector<int32_t> pending; ///< (batch): the token that comes next, taken but not in the cache; -1: none.
+  std::vector<int32_t> sources; ///< (batch): tokens of each sequence's source; empty without an encoder.
   std::vector<SavedSide> sides;
 
+  /// Tokens that `side` has rows of: the sequences', or their sources'.
+  const std::vector<int32_t> &lengthsOf(const SavedSide &side) const { return side.isOfCross() ? sources : lengths; }
   /// Bytes of all rows.
   uint64_t rowBytes() const;
   /// What a file begins with; rows follow.

@@ -13,26 +13,64 @@ namespace graphc {
 
 using Kind = Binding::Kind;
 
+absl::Status Session::State::checkSequence(int64_t sequence, int64_t previous) const {
+  if (sequence < 0 || sequence >= options.batch)
+    return invalidArgument("sequence must be from 0 to ", options.batch - 1, ", got ", sequence);
+  if (sequence <= previous)
+    return invalidArgument("sequences must be in order, each at most once, got ", sequence, " after ",
+                           previous);
+  return absl::OkStatus();
+}
+
+absl::Status Session::State::checkIds(int64_t sequence, std::span<const int32_t> ids) const {
+  for (size_t i = 0; i < ids.size(); ++i)
+    if (ids[i] < 0 || ids[i] >= program.model.vocabSize)
+      return invalidArgument("token ", i, " of sequence ", sequence, " must be from 0 to ",
+                             program.model.vocabSize - 1, ", got ", ids[i]);
+  return absl::OkStatus();
+}
+
+absl::Status Session::State::check(std::span<const Source> sources) const {
+  if (!program.hasEncoder())
+    return absl::FailedPreconditionError("model must have an encoder to read a source, got a decoder alone");
+  int64_t previous = -1, tokenCount = 0;
+  for (const Source &source : sources) {
+    if (absl::Status status = checkSequence(source.sequence, previous); !status.ok())
+      return status;
+    previous = source.sequence;
+    if (source.ids.empty())
+      return invalidArgument("source of sequence ", source.sequence, " must have at least one token, got none");
+    if (int64_t(source.ids.size()) > options.sourceCapacity)
+      return absl::OutOfRangeError(concat("source of sequence ", source.sequence, " must have at most the session's ",
+                                          options.sourceCapacity, " tokens, got ", source.ids.size(),
+                                          "; make a session of a larger source capacity"));
+    if (absl::Status status = checkIds(source.sequence, source.ids); !status.ok())
+      return status;
+    tokenCount += int64_t(source.ids.size());
+  }
+  if (hasEncoderOutputs && tokenCount > options.stateRows)
+    return invalidArgument("tokens in one encode must be at most ", options.stateRows,
+                           " for the encoder's outputs, got ", tokenCount, "; make a session of more state rows");
+  return absl::OkStatus();
+}
+
 absl::Status Session::State::check(std::span<const NewTokens> tokens) {
   int64_t previous = -1, tokenCount = 0, rowCount = 0;
   for (const NewTokens &entry : tokens) {
-    if (entry.sequence < 0 || entry.sequence >= options.batch)
-      return invalidArgument("sequence must be from 0 to ", options.batch - 1, ", got ",
-                             entry.sequence);
-    if (entry.sequence <= previous)
-      return invalidArgument("sequences must be in order, each at most once, got ", entry.sequence,
-                             " after ", previous);
+    if (absl::Status status = checkSequence(entry.sequence, previous); !status.ok())
+      return status;
     previous = entry.sequence;
+    if (sourceLengths && !entry.ids.empty() && sourceLengths[entry.sequence] == 0)
+      return absl::FailedPreconditionError(concat("sequence ", entry.sequence,
+                                                  " must have a source before it decodes; encode one first"));
     const int64_t count = int64_t(entry.ids.size()), length = lengths[entry.sequence];
     if (count > options.capacity - length)
       return absl::OutOfRangeError(concat("sequence ", entry.sequence, " must stay within the ",
                                           "session's capacity of ", options.capacity,
                                           " tokens, got ", length, " and ", count,
                                           " new ones; make a session of a larger capacity"));
-    for (size_t i = 0; i < entry.ids.size(); ++i)
-      if (entry.ids[i] < 0 || entry.ids[i] >= program.model.vocabSize)
-        return invalidArgument("token ", i, " of sequence ", entry.sequence, " must be from 0 to ",
-                               program.model.vocabSize - 1, ", got ", entry.ids[i]);
+    if (absl::Status status = checkIds(entry.sequence, entry.ids); !status.ok())
+      return status;
     tokenCount += count;
     if (count && entry.logits != NewTokens::Logits::None)
       rowCount += entry.logits == NewTokens::Logits::All ? count : 1;
@@ -84,6 +122,38 @@ Session::State::Packed Session::State::pack(std::span<const NewTokens> tokens, C
   return packed;
 }
 
+void Session::State::setOutput(const Output &output, int64_t rows) {
+  pointers[output.binding] = output.data + output.rowBytes * uint64_t(rows);
+}
+
+/// Whole sources, as many as fit, in each call.
+void Session::State::encode(std::span<const Source> sources) {
+  totalSourceTokens = 0;
+  for (size_t next = 0; next < sources.size();) {
+    int64_t tokens = 0, sequence = 0;
+    for (; next < sources.size() && tokens + int64_t(sources[next].ids.size()) <= sourceTokens; ++next) {
+      const Source &source = sources[next];
+      for (; sequence <= source.sequence; ++sequence)
+        starts[sequence] = int32_t(tokens);
+      for (size_t i = 0; i < source.ids.size(); ++i, ++tokens) {
+        ids[tokens] = source.ids[i];
+        positions[tokens] = int32_t(i);
+      }
+      sourceLengths[source.sequence] = int32_t(source.ids.size());
+      lengths[source.sequence] = reached[source.sequence] = loaded[source.sequence] = 0;
+      pending[source.sequence] = -1;
+    }
+    for (; sequence <= options.batch; ++sequence)
+      starts[sequence] = int32_t(tokens);
+    *tokensDim = tokens;
+    *rowsDim = 0;
+    for (const Output &output : outputs)
+      setOutput(output, output.ofEncoder ? totalSourceTokens : 0);
+    model->parts->executable->code->encoder(pointers.data(), dims.data());
+    totalSourceTokens += tokens;
+  }
+}
+
 LogitsView Session::State::run(std::span<const NewTokens> tokens) {
   const Executable::Code &code = *model->parts->executable->code;
   Cursor cursor;
@@ -93,8 +163,7 @@ LogitsView Session::State::run(std::span<const NewTokens> tokens) {
     *tokensDim = packed.tokens;
     *rowsDim = packed.rows;
     for (const Output &output : outputs)
-      pointers[output.binding] =
-          output.data + output.rowBytes * uint64_t(output.ofTokens ? tokensDone : rowsDone);
+      setOutput(output, output.ofEncoder ? 0 : output.ofTokens ? tokensDone : rowsDone);
     (packed.isDecode ? code.decode : code.prefill)(pointers.data(), dims.data());
     for (const Carried &carried : carries)
       std::swap(pointers[carried.before], pointers[carried.after]);
@@ -144,13 +213,22 @@ absl::StatusOr<LogitsView> Session::forward(std::span<const NewTokens> tokens) {
   return state->run(tokens);
 }
 
+absl::Status Session::encode(std::span<const Source> sources) {
+  if (absl::Status status = std::as_const(*state).check(sources); !status.ok())
+    return status;
+  state->encode(sources);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<OutputView> Session::output(std::string_view name) const {
   for (const State::Output &output : state->outputs) {
     const Binding &binding = state->program.bindings[output.binding];
     if (binding.name != name)
       continue;
     return OutputView{binding.name, info(binding.dtype).name, output.data,
-                      output.ofTokens ? state->totalTokens : state->totalRows,
+                      output.ofEncoder  ? state->totalSourceTokens
+                      : output.ofTokens ? state->totalTokens
+                                        : state->totalRows,
                       int64_t(output.rowBytes / byteSize(binding.dtype))};
   }
   return absl::NotFoundError(concat("output '", name, "' must be one that the program was compiled "
@@ -165,6 +243,10 @@ float OutputView::at(int64_t row, int64_t column) const {
   return value;
 }
 
+std::span<const int32_t> Session::sourceLengths() const {
+  return state->sourceLengths ? std::span<const int32_t>(state->sourceLengths, size_t(state->options.batch))
+                              : std::span<const int32_t>();
+}
 std::span<const int32_t> Session::lengths() const {
   return {state->lengths, size_t(state->options.batch)};
 }
@@ -177,11 +259,12 @@ std::string Session::cacheDType() const {
     return "f32 (seed mode)";
   std::vector<std::string> types;
   for (const Binding &keys : state->program.bindings) {
-    if (keys.kind != Kind::Cache || keys.name != "keys")
+    if (!keys.isOfKeys() || keys.isScales())
       continue;
     DType values = keys.dtype;
     for (const Binding &other : state->program.bindings)
-      if (other.kind == Kind::Cache && other.name == "values" && other.block == keys.block)
+      if (other.kind == Kind::Cache && other.side() == "values" && other.isOfCross() == keys.isOfCross() &&
+          other.block == keys.block)
         values = other.dtype;
     std::string text(info(keys.dtype).name);
     if (values != keys.dtype)

@@ -72,7 +72,8 @@ std::string describe(const SavedSide &side) {
 }
 
 /// The first reason why `saved` cannot take the place of `own`.
-absl::Status checkSaved(const SavedCache &saved, const SavedCache &own, const Program &program, const std::string &path) {
+absl::Status checkSaved(const SavedCache &saved, const SavedCache &own, int64_t sourceCapacity, const Program &program,
+                        const std::string &path) {
   if (saved.sides.size() != own.sides.size())
     return refused(path, "cache", concat(own.sides.size(), " sides of blocks"), concat(saved.sides.size()), "");
   for (size_t i = 0; i < own.sides.size(); ++i) {
@@ -93,6 +94,10 @@ absl::Status checkSaved(const SavedCache &saved, const SavedCache &own, const Pr
   if (longest > own.capacity)
     return refused(path, "sequences", concat("within the session's capacity of ", own.capacity, " tokens"),
                    concat(longest), "; make a session of a larger capacity");
+  const int32_t longestSource = saved.sources.empty() ? 0 : *std::ranges::max_element(saved.sources);
+  if (longestSource > sourceCapacity)
+    return refused(path, "sources", concat("within the session's source capacity of ", sourceCapacity, " tokens"),
+                   concat(longestSource), "; make a session of a larger source capacity");
   for (const Binding &binding : program.bindings)
     if (binding.kind == Kind::Rope && dependsOnSessionLength(binding.rope) && saved.capacity != own.capacity)
       return refused(path, "capacity", concat(own.capacity), concat(saved.capacity),
@@ -110,8 +115,11 @@ absl::StatusOr<SavedCache> Session::State::describeCache() const {
   absl::StatusOr<std::vector<SavedSide>> sides = savedSides(program);
   if (!sides.ok())
     return sides.status();
-  return SavedCache{modelFingerprint(program, model->parts->weights), options.capacity,
-                    {lengths, lengths + options.batch}, pending, *std::move(sides)};
+  SavedCache cache{modelFingerprint(program, model->parts->weights), options.capacity,
+                   {lengths, lengths + options.batch}, pending, {}, *std::move(sides)};
+  if (sourceLengths)
+    cache.sources.assign(sourceLengths, sourceLengths + options.batch);
+  return cache;
 }
 
 /// The memory of the rows of `saved`, in the file's order.
@@ -124,11 +132,12 @@ std::vector<std::span<std::byte>> Session::State::rowsOf(const SavedCache &saved
     const SavedSide &side = saved.sides[next++];
     const int64_t rows = dimValue(program, program.bindings[i].dims[2], dims); // of the full slot or the ring
     auto *memory = static_cast<std::byte *>(pointers[i]);
-    for (size_t s = 0; s < saved.lengths.size(); ++s)
+    const std::vector<int32_t> &ends = saved.lengthsOf(side);
+    for (size_t s = 0; s < ends.size(); ++s)
       for (int64_t h = 0; h < side.heads; ++h) {
         std::byte *head = memory + uint64_t((int64_t(s) * side.heads + h) * rows) * side.rowBytes();
-        for (int64_t at = side.firstPosition(saved.lengths[s]); at < saved.lengths[s];) {
-          const int64_t row = at % rows, count = std::min<int64_t>(saved.lengths[s] - at, rows - row);
+        for (int64_t at = side.firstPosition(ends[s]); at < ends[s];) {
+          const int64_t row = at % rows, count = std::min<int64_t>(ends[s] - at, rows - row);
           pieces.push_back({head + uint64_t(row) * side.rowBytes(), uint64_t(count) * side.rowBytes()});
           at += count;
         }
@@ -202,7 +211,7 @@ absl::Status Session::loadCache(const std::string &path) {
   absl::StatusOr<SavedCache> own = state->describeCache();
   if (!own.ok())
     return own.status();
-  if (absl::Status status = checkSaved(*saved, *own, state->program, path); !status.ok())
+  if (absl::Status status = checkSaved(*saved, *own, state->options.sourceCapacity, state->program, path); !status.ok())
     return status;
   // Nothing fails from here on.
   const std::byte *from = file->bytes().data() + file->bytes().size() - saved->rowBytes();
@@ -213,10 +222,11 @@ absl::Status Session::loadCache(const std::string &path) {
   std::ranges::copy(saved->lengths, state->lengths);
   state->reached = state->loaded = saved->lengths;
   state->pending = saved->pending;
+  std::ranges::copy(saved->sources, state->sourceLengths);
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<int32_t>> Session::savedLengths(const std::string &path) {
+absl::StatusOr<SavedLengths> Session::savedLengths(const std::string &path) {
   absl::StatusOr<MappedFile> file = MappedFile::open(path);
   if (!file.ok())
     return file.status();
@@ -224,7 +234,7 @@ absl::StatusOr<std::vector<int32_t>> Session::savedLengths(const std::string &pa
       parseSavedCache({reinterpret_cast<const char *>(file->bytes().data()), file->bytes().size()}, path);
   if (!saved.ok())
     return saved.status();
-  return saved->lengths;
+  return SavedLengths{saved->lengths, saved->sources};
 }
 
 } // namespace graphc

@@ -18,7 +18,7 @@ void ignoreKernel(void *, int64_t) {}
 struct Places {
   Layout cache, other;
   std::vector<uint64_t> bindings; ///< (bindings) offsets; none for inputs and parameters.
-  uint64_t ids, positions, starts, lengths, rowIds, widenedLogits = 0;
+  uint64_t ids, positions, starts, lengths, rowIds, sourceLengths = 0, widenedLogits = 0;
 };
 
 Places placeAll(const Program &program, const Extents &call, std::span<const int64_t> dims,
@@ -32,6 +32,8 @@ Places placeAll(const Program &program, const Extents &call, std::span<const int
   places.starts = placeInput(call.batch + 1);
   places.lengths = placeInput(call.batch);
   places.rowIds = placeInput(call.rows);
+  if (program.hasEncoder())
+    places.sourceLengths = placeInput(call.batch);
   std::map<int64_t, uint64_t> slotBytes, slots;
   for (const Binding &binding : program.bindings)
     if (binding.kind == Kind::Buffer) {
@@ -63,10 +65,16 @@ absl::Status Session::State::allocate(PlanRequest request) {
   if (!plan.ok())
     return plan.status();
   const Extents call = *largestCall(program, request);
-  options = {request.batch,   request.capacity,  request.chunk,
-             request.threads, request.logitRows, request.stateRows};
+  options = {.batch = request.batch,
+             .capacity = request.capacity,
+             .sourceCapacity = request.sourceCapacity,
+             .chunk = request.chunk,
+             .threads = request.threads,
+             .logitRows = request.logitRows,
+             .stateRows = request.stateRows};
   cacheBytes = plan->cache;
-  chunk = call.tokens;
+  chunk = std::min(request.chunk, request.batch * request.capacity);
+  sourceTokens = call.tokens;
   dims = symbolValues(program, call);
   Extents results = call; // outputs hold all calls of one forward
   results.rows = request.logitRows;
@@ -93,6 +101,8 @@ absl::Status Session::State::allocate(PlanRequest request) {
   pending.assign(size_t(request.batch), -1);
   reached.assign(size_t(request.batch), 0);
   loaded.assign(size_t(request.batch), 0);
+  if (program.hasEncoder())
+    sourceLengths = inputAt(places.sourceLengths);
   hook = {ignoreKernel, nullptr};
   for (size_t i = 0; i < program.bindings.size(); ++i) {
     pointers.push_back(pointerOf(i, places.bindings[i]));
@@ -124,7 +134,8 @@ void *Session::State::pointerOf(size_t index, uint64_t offset) {
            : binding.name == "positions" ? positions
            : binding.name == "starts"    ? starts
            : binding.name == "lengths"   ? lengths
-                                         : rowIds;
+           : binding.name == "row_ids"   ? rowIds
+                                         : sourceLengths;
   case Kind::Parameter: // the entries only read it
     return const_cast<std::byte *>(model->parts->weights.at(index));
   case Kind::Cache:
@@ -144,8 +155,9 @@ void Session::State::addOutput(size_t index, uint64_t bytes, const Extents &resu
   const Binding &binding = program.bindings[index];
   const bool ofTokens = binding.dims[0].symbol == "tokens";
   const uint64_t rowBytes = bytes / uint64_t(ofTokens ? results.tokens : results.rows);
-  outputs.push_back({index, static_cast<std::byte *>(pointers[index]), rowBytes, ofTokens});
-  hasTokenOutputs |= ofTokens;
+  const bool ofEncoder = binding.name.starts_with("encoder_");
+  outputs.push_back({index, static_cast<std::byte *>(pointers[index]), rowBytes, ofTokens, ofEncoder});
+  (ofEncoder ? hasEncoderOutputs : hasTokenOutputs) |= ofTokens;
   if (binding.name == "logits")
     logits = outputs.size() - 1;
 }

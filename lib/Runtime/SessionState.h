@@ -22,6 +22,8 @@ struct Session::State {
   absl::Status allocate(PlanRequest request);
   /// The first error of `tokens`; if there is none, sets the totals.
   absl::Status check(std::span<const NewTokens> tokens);
+  absl::Status check(std::span<const Source> sources) const;
+  void encode(std::span<const Source> sources);
   LogitsView run(std::span<const NewTokens> tokens);
 
   // The cache between forwards (SessionCache.cpp).
@@ -52,11 +54,13 @@ struct Session::State {
   int32_t *starts = nullptr;    ///< (batch + 1)
   int32_t *lengths = nullptr;   ///< (batch); kept from call to call.
   int32_t *rowIds = nullptr;    ///< (rows)
+  int32_t *sourceLengths = nullptr; ///< (batch), with an encoder; kept from call to call.
 
   // Of each sequence: (batch).
   std::vector<int32_t> pending; ///< The token that a generator took last and the cache has not; -1: none.
   std::vector<int32_t> reached; ///< Its greatest length since it was empty: rings have lost the rows before.
   std::vector<int32_t> loaded;  ///< Its length when it was loaded: rings never had the rows before.
+  int64_t sourceTokens = 0;     ///< Most tokens of one call of the encoder.
   int64_t chunk = 0;            ///< Most tokens of one call, given batch and capacity.
 
   /// A result, whose rows the calls of one forward fill in turn.
@@ -65,12 +69,14 @@ struct Session::State {
     std::byte *data;
     uint64_t rowBytes;
     bool ofTokens; ///< Rows are tokens, not wanted rows.
+    bool ofEncoder; ///< The encoder writes it.
   };
   std::vector<Output> outputs;
-  bool hasTokenOutputs = false;
+  bool hasTokenOutputs = false, hasEncoderOutputs = false;
   std::optional<size_t> logits;   ///< Index in outputs.
   float *widenedLogits = nullptr; ///< (rows, vocab), if the program's are no f32.
   int64_t totalTokens = 0, totalRows = 0; ///< Of the last forward.
+  int64_t totalSourceTokens = 0;          ///< Of the last encode.
 
   TraceHook hook;
   Trace trace;
@@ -97,6 +103,12 @@ private:
   };
   /// Fills the inputs of one call with tokens from `cursor` on; advances it.
   Packed pack(std::span<const NewTokens> tokens, Cursor &cursor);
+  /// The ids of one sequence must be in the vocabulary.
+  absl::Status checkIds(int64_t sequence, std::span<const int32_t> ids) const;
+  /// Sequences must be in order, each at most once.
+  absl::Status checkSequence(int64_t sequence, int64_t previous) const;
+  /// Lets the output's rows of the next call begin behind `rows`.
+  void setOutput(const Output &output, int64_t rows);
 
   void *pointerOf(size_t index, uint64_t offset);
   void addOutput(size_t index, uint64_t bytes, const Extents &results);

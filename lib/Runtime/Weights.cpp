@@ -33,7 +33,7 @@ absl::Status checkTensor(const Binding &parameter, const TensorInfo &tensor) {
                            "', got ", tensor.dtypeName,
                            "; compile the model again from this checkpoint");
   const std::vector<int64_t> expected = storedShape(parameter);
-  if (tensor.shape != expected)
+  if (!hasShape(tensor.shape, expected))
     return invalidArgument("tensor '", tensor.name, "' in ", tensor.file, " must have shape ",
                            shapeText(expected), " for parameter '", parameter.name, "', got ",
                            shapeText(tensor.shape));

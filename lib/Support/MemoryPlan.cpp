@@ -60,7 +60,11 @@ Formula formulaOf(const Binding &binding) {
 }
 
 void addSymbols(MemoryPlan &plan, const Program &program, const Extents &call) {
-  plan.symbols = {{"tokens", "min(chunk, batch * capacity)", call.tokens}, {"rows", "min(tokens, logit_rows)", call.rows}};
+  if (program.hasEncoder()) // which reads a source at once, but has no logits
+    plan.symbols = {{"tokens", "max(min(chunk, batch * capacity), source)", call.tokens},
+                    {"rows", "min(chunk, batch * capacity, logit_rows)", call.rows}};
+  else
+    plan.symbols = {{"tokens", "min(chunk, batch * capacity)", call.tokens}, {"rows", "min(tokens, logit_rows)", call.rows}};
   for (const std::string &symbol : program.symbols)
     if (const std::optional<int64_t> window = windowOf(symbol))
       plan.symbols.push_back({concat("ring(", *window, ")"),
@@ -95,13 +99,19 @@ bool isWidenedLogits(const Binding &binding) {
 absl::StatusOr<Extents> largestCall(const Program &program, PlanRequest &request) {
   if (request.capacity == 0)
     request.capacity = std::min(program.model.maxLength, kDefaultCapacity);
+  if (!program.hasEncoder())
+    request.sourceCapacity = 1;
+  else if (request.sourceCapacity == 0)
+    request.sourceCapacity = std::min(program.model.maxLength, kDefaultCapacity);
   if (request.logitRows == 0)
     request.logitRows = request.batch;
   if (request.stateRows == 0)
-    request.stateRows = std::max(request.chunk, request.batch);
+    request.stateRows = std::max({request.chunk, request.batch, request.sourceCapacity});
+  const int64_t longest = program.model.isExtendable ? kMostRows : program.model.maxLength;
   const std::tuple<std::string_view, int64_t, int64_t> bounds[] = {
       {"batch", request.batch, 1 << 20},
-      {"capacity", request.capacity, program.model.isExtendable ? kMostRows : program.model.maxLength},
+      {"capacity", request.capacity, longest},
+      {"source capacity", request.sourceCapacity, longest},
       {"chunk", request.chunk, kMostRows},       {"threads", request.threads, 1 << 10},
       {"logit rows", request.logitRows, kMostRows}, {"state rows", request.stateRows, kMostRows}};
   for (auto [name, value, most] : bounds)
@@ -112,8 +122,11 @@ absl::StatusOr<Extents> largestCall(const Program &program, PlanRequest &request
   extents.batch = request.batch;
   extents.capacity = request.capacity;
   extents.chunk = request.chunk;
+  extents.source = request.sourceCapacity;
   extents.tokens = std::min(request.chunk, request.batch * request.capacity);
   extents.rows = std::min(extents.tokens, request.logitRows);
+  if (program.hasEncoder()) // a source is read at once
+    extents.tokens = std::max(extents.tokens, request.sourceCapacity);
   return extents;
 }
 
@@ -131,7 +144,7 @@ absl::StatusOr<MemoryPlan> planMemory(const Program &program, PlanRequest reques
   plan.request = request;
   addSymbols(plan, program, *call);
   std::map<int64_t, MemoryPlan::Slot> slots;
-  std::map<int64_t, MemoryPlan::Block> blocks;
+  std::map<std::pair<bool, int64_t>, MemoryPlan::Block> blocks; // cross caches after the others
   std::set<decltype(identity(program.bindings[0]))> weights;
   auto pad = [&](uint64_t bytes) { plan.alignment += -bytes % kAlignment; };
   for (const Binding &binding : program.bindings) {
@@ -155,8 +168,10 @@ absl::StatusOr<MemoryPlan> planMemory(const Program &program, PlanRequest reques
       pad(*bytes);
       break;
     case Kind::Cache: {
-      MemoryPlan::Block &block = blocks[binding.block];
+      const bool isCross = binding.isOfCross();
+      MemoryPlan::Block &block = blocks[{isCross, binding.block}];
       block.block = binding.block;
+      block.cross = isCross;
       block.rows = dimValue(program, binding.dims[2], values);
       if (binding.isScales()) {
         block.scaleBytes += *bytes;
@@ -220,6 +235,10 @@ absl::StatusOr<MemoryPlan> planMemory(const Program &program, PlanRequest reques
   };
   addInput(plan.cache, call->batch); // lengths
   plan.formulas.cache.add(sizeof(int32_t), {"batch"});
+  if (program.hasEncoder()) {
+    addInput(plan.cache, call->batch); // of the sources
+    plan.formulas.cache.add(sizeof(int32_t), {"batch"});
+  }
   for (int64_t elements : {call->tokens, call->tokens, call->batch + 1, call->rows})
     addInput(plan.inputs, elements);
   plan.formulas.inputs.add(2 * sizeof(int32_t), {"tokens"});

@@ -22,10 +22,12 @@ inline constexpr int64_t kDefaultCapacity = 4096;
 struct PlanRequest {
   int64_t batch = 1;     ///< Sequences.
   int64_t capacity = 0;  ///< Tokens of a sequence; default: min(max_length, kDefaultCapacity).
-  int64_t chunk = 512;   ///< Most packed tokens in one call.
+  int64_t sourceCapacity = 0; ///< Tokens of a source; default as the capacity's. Of no use without an encoder.
+  int64_t chunk = 512;   ///< Most packed tokens in one call; a source is never cut.
   int64_t threads = 1;
   int64_t logitRows = 0; ///< Most rows of logits one forward returns; default: batch.
-  int64_t stateRows = 0; ///< Most tokens in one forward, for outputs (tokens, ..); default: max(chunk, batch).
+  int64_t stateRows = 0; ///< Most tokens in one forward, for outputs (tokens, ..); default: max(chunk, batch),
+                         ///< and the source's capacity.
 };
 
 /// Bytes by use. Buffers begin at multiples of kAlignment; `alignment` is what
@@ -33,6 +35,7 @@ struct PlanRequest {
 struct MemoryPlan {
   struct Block {
     int64_t block = 0;
+    bool cross = false; ///< Its cross cache.
     int64_t rows = 0; ///< Of a sequence: the capacity, or fewer in a ring.
     DType keys = DType::F32, values = DType::F32;
     uint64_t keyBytes = 0, valueBytes = 0;
@@ -64,7 +67,7 @@ struct MemoryPlan {
   int64_t tensorsMapped = 0;     ///< Tensors that are used in place.
   std::vector<Conversion> conversions;
   std::vector<Block> blocks;     ///< Ordered by index.
-  uint64_t cache = 0;            ///< Keys, values, scales, and the lengths, 4 bytes a sequence.
+  uint64_t cache = 0;            ///< Keys, values, scales, and the lengths, 4 bytes a sequence (8 with an encoder).
   uint64_t carried = 0;          ///< Of it, tensors of seed mode, before and after a step.
   uint64_t workspace = 0;        ///< Of all slots.
   std::vector<Slot> slots;       ///< Ordered by number.

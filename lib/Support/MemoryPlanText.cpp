@@ -52,7 +52,7 @@ std::string blockLines(const std::vector<MemoryPlan::Block> &blocks) {
       ++next;
     out += next - first == 1 ? concat("  block ", block.block)
                              : concat("  blocks ", block.block, "-", blocks[next - 1].block);
-    out += concat(": ", block.rows, " rows, keys ", info(block.keys).name, " ", block.keyBytes,
+    out += concat(block.cross ? " cross: " : ": ", block.rows, " rows, keys ", info(block.keys).name, " ", block.keyBytes,
                   ", values ", info(block.values).name, " ", block.valueBytes,
                   block.scaleBytes ? concat(", scales ", block.scaleBytes) : "", " = ", block.bytes.text(),
                   next - first == 1 ? "" : " each", "\n");
@@ -64,7 +64,9 @@ std::string tensors(int64_t count) { return concat(count, count == 1 ? " tensor"
 } // namespace
 
 std::string MemoryPlan::text() const {
-  std::string out = concat("batch ", request.batch, ", capacity ", request.capacity, ", chunk ", request.chunk,
+  std::string out = concat("batch ", request.batch, ", capacity ", request.capacity,
+                           std::ranges::any_of(blocks, &Block::cross) ? concat(", source ", request.sourceCapacity) : "",
+                           ", chunk ", request.chunk,
                            ", threads ", request.threads, ", logit_rows ", request.logitRows, ", state_rows ",
                            request.stateRows, ";");
   for (const Symbol &symbol : symbols)
@@ -111,6 +113,8 @@ nlohmann::json MemoryPlan::json() const {
                          {"formula", block.bytes.text()}});
     if (block.scaleBytes)
       blockList.back()["scales"] = {{"dtype", "f32"}, {"bytes", block.scaleBytes}};
+    if (block.cross)
+      blockList.back()["cross"] = true;
   }
   for (const Slot &slot : slots)
     slotList.push_back({{"slot", slot.slot}, {"bytes", slot.bytes}, {"formula", slotFormula(slot)}, {"kernels", slot.kernels}});
@@ -154,6 +158,8 @@ nlohmann::json MemoryPlan::json() const {
                 {"outputs", formulas.outputs.text()},
                 {"tables", formulas.tables.text()}}},
               {"total", total()}};
+  if (std::ranges::any_of(blocks, &Block::cross))
+    object["source"] = request.sourceCapacity;
   if (budget)
     object["budget"] = {{"bytes", budget}, {"largest_capacity", largestCapacity}};
   return object;

@@ -18,7 +18,7 @@ constexpr size_t kMaxRank = 8;
 
 bool isWord(std::string_view symbol) {
   return symbol == "threads" || symbol == "tokens" || symbol == "batch" || symbol == "rows" ||
-         symbol == "capacity" || symbol == "cache_rows";
+         symbol == "capacity" || symbol == "source" || symbol == "cache_rows";
 }
 bool isSymbol(std::string_view symbol) { return isWord(symbol) || windowOf(symbol); }
 
@@ -75,11 +75,12 @@ absl::Status checkInput(const Binding &binding) {
   const std::pair<std::string_view, Dim> inputs[] = {
       {"ids", Dim::of("tokens")},    {"positions", Dim::of("tokens")},
       {"starts", Dim::of("batch", 1)}, {"lengths", Dim::of("batch")},
-      {"row_ids", Dim::of("rows")}};
+      {"row_ids", Dim::of("rows")},  {"source_lengths", Dim::of("batch")}};
   for (const auto &[name, dim] : inputs)
     if (binding.name == name)
       return expect(binding, DType::I32, {dim});
-  return wrong(binding, "must be an input: ids, positions, starts, lengths or row_ids");
+  return wrong(binding, "must be an input: ids, positions, starts, lengths, row_ids or "
+                        "source_lengths");
 }
 
 absl::Status checkParameter(const Binding &binding) {
@@ -103,22 +104,26 @@ absl::Status checkParameter(const Binding &binding) {
 
 absl::Status checkCache(const Program &program, const Binding &binding) {
   const std::vector<Dim> &dims = binding.dims;
-  if (binding.name != "keys" && binding.name != "values" && !binding.isScales())
-    return wrong(binding, "must be keys, values, key_scales or value_scales, since it is a cache");
+  if (binding.side() != "keys" && binding.side() != "values" && !binding.isScales())
+    return wrong(binding, "must be keys, values, key_scales or value_scales, or one of them with cross_ in front, "
+                          "since it is a cache");
   if (binding.isScales() ? binding.dtype != DType::F32 : !isComputeType(binding.dtype) && !isEightBit(binding.dtype))
     return wrong(binding, "must have a dtype of caches, f32 for scales, got ", info(binding.dtype).name);
-  const bool hasRows = dims.size() == (binding.isScales() ? 3 : 4) && dims[0] == Dim::of("batch") &&
-                       dims[1].isNumber() && dims.back().isNumber() != binding.isScales();
-  if (!hasRows || (dims[2] != Dim::of("capacity") &&
-                   !(windowOf(dims[2].symbol) && dims[2] == Dim::of(dims[2].symbol))))
-    return wrong(binding, "must be (batch, kvHeads, capacity or window:N", binding.isScales() ? "" : ", headDim",
-                 "), got ", dimsText(dims));
+  const bool hasHeads = dims.size() == (binding.isScales() ? 3 : 4) && dims[0] == Dim::of("batch") &&
+                        dims[1].isNumber() && dims.back().isNumber() != binding.isScales();
+  const bool hasRows = hasHeads && (binding.isOfCross()
+                                        ? dims[2] == Dim::of("source")
+                                        : dims[2] == Dim::of("capacity") ||
+                                              (windowOf(dims[2].symbol) && dims[2] == Dim::of(dims[2].symbol)));
+  if (!hasRows)
+    return wrong(binding, "must be (batch, kvHeads, ", binding.isOfCross() ? "source" : "capacity or window:N",
+                 binding.isScales() ? "" : ", headDim", "), got ", dimsText(dims));
   if (binding.block < 0 || binding.block > kMaxNumber)
     return wrong(binding, "must have a block of at least 0, got ", binding.block);
   // Rows and their scales come in pairs.
   const Binding *other = nullptr;
   for (const Binding &candidate : program.bindings)
-    if (candidate.kind == Kind::Cache && candidate.block == binding.block &&
+    if (candidate.kind == Kind::Cache && candidate.block == binding.block && candidate.isOfCross() == binding.isOfCross() &&
         candidate.isOfKeys() == binding.isOfKeys() && candidate.isScales() != binding.isScales())
       other = &candidate;
   if (!binding.isScales() && isEightBit(binding.dtype) != (other != nullptr))
@@ -220,8 +225,8 @@ absl::Status checkSymbols(const Program &program) {
   std::set<std::string_view> seen;
   for (const std::string &symbol : program.symbols) {
     if (!isSymbol(symbol))
-      return invalidArgument("symbol must be threads, tokens, batch, rows, capacity, cache_rows "
-                             "or window:N, got '", symbol, "'");
+      return invalidArgument("symbol must be threads, tokens, batch, rows, capacity, source, "
+                             "cache_rows or window:N, got '", symbol, "'");
     if (!seen.insert(symbol).second)
       return invalidArgument("symbol '", symbol, "' must be declared once, got it twice");
   }
@@ -287,6 +292,8 @@ const Binding *Program::find(Kind kind, std::string_view name) const {
   return nullptr;
 }
 
+bool Program::hasEncoder() const { return find(Kind::Cache, "cross_keys") != nullptr; }
+
 absl::Status checkProgram(const Program &program) {
   if (absl::Status status = checkModel(program.model); !status.ok())
     return status;
@@ -341,6 +348,7 @@ std::vector<int64_t> symbolValues(const Program &program, const Extents &extents
                        : symbol == "tokens" ? extents.tokens
                        : symbol == "batch"  ? extents.batch
                        : symbol == "rows"   ? extents.rows
+                       : symbol == "source" ? extents.source
                        : symbol == "capacity" ? extents.capacity
                                               : extents.batch * extents.capacity);
   }

@@ -25,12 +25,14 @@ inline constexpr int64_t kProgramVersion = 1;
 /// manifest is programToJson's text, ended by a NUL.
 inline constexpr const char *kPrefillSymbol = "graphc_prefill";
 inline constexpr const char *kDecodeSymbol = "graphc_decode";
+inline constexpr const char *kEncoderSymbol = "graphc_encoder"; ///< Of models with an encoder only.
 inline constexpr const char *kManifestSymbol = "graphc_manifest";
 
 extern "C" {
 /// One call of the program: pointers[i] belongs to Program::bindings[i], dims[i]
 /// to Program::symbols[i]. Prefill serves any number of new tokens a sequence,
-/// decode at most one.
+/// decode at most one. The encoder reads whole sources, one for each sequence that
+/// has tokens in the call, and writes their rows of the cross caches.
 typedef void (*EntryPoint)(void *const *pointers, const int64_t *dims);
 }
 
@@ -44,6 +46,7 @@ struct Extents {
   int64_t batch = 1;    ///< Sequences of the session; a call may leave some without new tokens.
   int64_t rows = 1;     ///< Token rows whose logits are wanted; 0 is allowed.
   int64_t capacity = 1; ///< Rows of a full cache slot; batch * capacity is "cache_rows".
+  int64_t source = 1;   ///< Rows of a cross cache: most tokens of a source.
   int64_t chunk = 512;  ///< Most tokens in one call; no symbol, but rings depend on it.
 };
 
@@ -78,11 +81,13 @@ struct Binding {
   enum class Kind : uint8_t {
     Input,     ///< "ids" (tokens), "positions" (tokens), "starts" (batch+1: first packed row of
                ///< each sequence), "lengths" (batch: cache rows before the call), "row_ids" (rows:
-               ///< packed rows that feed the logits); all i32.
+               ///< packed rows that feed the logits), "source_lengths" (batch: rows of the cross
+               ///< caches); all i32.
     Parameter, ///< A weight: `source` .. `transpose` say how it is made.
     Cache,     ///< Side `name`, "keys" or "values", of `block`: (batch, kvHeads, capacity or
                ///< window:N, headDim). If that has an 8-bit dtype, also its scales,
                ///< "key_scales" or "value_scales": f32 (batch, kvHeads, as many rows).
+               ///< With "cross_" in front: of the cross cache, (.., source, ..).
     Rope,      ///< Table `name`, "cos" or "sin", of `rope`: f32 (capacity, dim / 2).
     Buffer,    ///< Workspace; buffers of one `slot` share memory.
     Output,    ///< (rows or tokens, ..): "logits" f32 (rows, vocab), "hidden_states.0" ..
@@ -112,10 +117,14 @@ struct Binding {
   /// One with these four, and the rest as by default.
   static Binding of(Kind kind, std::string name, DType dtype, std::vector<Dim> dims);
 
+  /// True for a cross cache.
+  bool isOfCross() const { return kind == Kind::Cache && name.starts_with("cross_"); }
+  /// The name of a cache without "cross_".
+  std::string_view side() const { return std::string_view(name).substr(isOfCross() ? 6 : 0); }
   /// True for a cache that holds the scales of an 8-bit side.
-  bool isScales() const { return kind == Kind::Cache && (name == "key_scales" || name == "value_scales"); }
+  bool isScales() const { return kind == Kind::Cache && (side() == "key_scales" || side() == "value_scales"); }
   /// True for a cache that is, or scales, keys.
-  bool isOfKeys() const { return kind == Kind::Cache && (name == "keys" || name == "key_scales"); }
+  bool isOfKeys() const { return kind == Kind::Cache && (side() == "keys" || side() == "key_scales"); }
   /// True for a parameter that needs no memory of its own.
   bool isInPlace() const { return roundings.empty() && !transpose && dtype == stored; }
   bool operator==(const Binding &) const = default;
@@ -156,6 +165,8 @@ struct Program {
     int64_t maxLength = 0; ///< Most tokens of a sequence; bounds the capacity, or is its default.
     std::vector<int64_t> bosTokenIds;
     std::vector<int64_t> eosTokenIds;
+    std::vector<int64_t> decoderStartTokenIds; ///< With an encoder: the one that a decoder starts with.
+    std::vector<int64_t> forcedBosTokenIds;    ///< The first new token after that one, if there is one.
     bool isExtendable = false; ///< Sequences may pass maxLength: positions are angles, not table rows.
     bool operator==(const Model &) const = default;
   };
@@ -173,6 +184,8 @@ struct Program {
 
   /// The binding of that kind and name; null if there is none.
   const Binding *find(Binding::Kind kind, std::string_view name) const;
+  /// True if the decoder reads a source, so that there is an encoder's entry.
+  bool hasEncoder() const;
   /// True if the cache is carried as ordinary tensors.
   bool isSeedMode() const { return find(Binding::Kind::Carry, "before") != nullptr; }
   bool operator==(const Program &) const = default;

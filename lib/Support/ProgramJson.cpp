@@ -203,6 +203,10 @@ json modelToJson(const Program::Model &model) {
           {"max_length", model.maxLength},
           {"bos_token_ids", model.bosTokenIds},
           {"eos_token_ids", model.eosTokenIds}};
+  if (!model.decoderStartTokenIds.empty())
+    object["decoder_start_token_ids"] = model.decoderStartTokenIds;
+  if (!model.forcedBosTokenIds.empty())
+    object["forced_bos_token_ids"] = model.forcedBosTokenIds;
   if (model.isExtendable)
     object["extendable"] = true;
   return object;
@@ -218,9 +222,13 @@ absl::StatusOr<Program::Model> modelFromJson(const json &object, const std::stri
   model.maxLength = reader.integer("max_length");
   model.bosTokenIds = reader.integers("bos_token_ids");
   model.eosTokenIds = reader.integers("eos_token_ids");
+  if (object.contains("decoder_start_token_ids"))
+    model.decoderStartTokenIds = reader.integers("decoder_start_token_ids");
+  if (object.contains("forced_bos_token_ids"))
+    model.forcedBosTokenIds = reader.integers("forced_bos_token_ids");
   model.isExtendable = reader.boolean("extendable");
   reader.onlyKeys({"family", "vocab_size", "hidden_size", "num_layers", "max_length", "extendable",
-                   "bos_token_ids", "eos_token_ids"});
+                   "bos_token_ids", "eos_token_ids", "decoder_start_token_ids", "forced_bos_token_ids"});
   if (!reader.status.ok())
     return reader.status;
   return model;

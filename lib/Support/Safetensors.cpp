@@ -173,6 +173,12 @@ absl::StatusOr<std::vector<TensorInfo>> parseSafetensors(std::span<const std::by
   return tensors;
 }
 
+bool hasShape(std::span<const int64_t> stored, std::span<const int64_t> wanted) {
+  while (stored.size() > wanted.size() && stored.front() == 1)
+    stored = stored.subspan(1);
+  return std::ranges::equal(stored, wanted);
+}
+
 absl::StatusOr<Checkpoint> Checkpoint::open(const std::string &folder) {
   Checkpoint checkpoint;
   const auto byName = [](const TensorInfo &a, const TensorInfo &b) { return a.name < b.name; };

@@ -28,6 +28,10 @@ struct TensorInfo {
   std::string file;                ///< Name of the file in the folder.
 };
 
+/// True if a tensor of shape `stored` is one of shape `wanted`: equal, or equal
+/// without the 1s that it has in front (BART stores a bias as (1, vocab)).
+bool hasShape(std::span<const int64_t> stored, std::span<const int64_t> wanted);
+
 class Checkpoint {
 public:
   /// Opens model.safetensors in `folder`, or else the shards that

@@ -4,6 +4,7 @@
 // (sequence, token block, kv head) items; no result depends on their number.
 #include "graphc/IR/Kernel.h"
 #include "graphc/IR/Layer.h"
+#include "passes/cpu/AttentionForm.h"
 #include "passes/cpu/Emitters.h"
 #include "passes/cpu/QuantizeRow.h"
 
@@ -33,7 +34,7 @@ constexpr int64_t kAccumulatorBytes = 64 * 1024;
 
 class AttentionEmitter {
 public:
-  AttentionEmitter(CachedAttentionOp op, const Target &target);
+  AttentionEmitter(const AttentionForm &form, const Target &target);
   void emit();
 
 private:
@@ -43,7 +44,8 @@ private:
   struct Piece {
     Value token, slot;     ///< Row of the call; place in the token block.
     Value position, count; ///< Of the first key; keys.
-    Value row;             ///< Of the first key in the cache.
+    Value row;             ///< Of the first key in the cache, or among the sequence's rows.
+    Value query;           ///< Position of the token.
   };
 
   // Items.
@@ -53,7 +55,9 @@ private:
   // One token and one tile.
   void scores(Value token, Value head, Value sequence, Value group, Value row, Value count);
   Value probability(Value x, Value base);
-  void softmax(Value slot, Value group, Value count, ArrayRef<Value> rows);
+  void softmax(const Piece &piece, Value sequence, Value head, Value group);
+  Value biasStart(const Piece &piece);
+  Value scaled(Value s, Value group, Value biasFrom, Value j);
   Value scalesOf(Value scales, ArrayRef<Value> row, Value count, int64_t width);
   Value weight(Value x, Value base, Value scales);
   void accumulate(Value slot, Value head, Value sequence, Value group, Value row, Value count);
@@ -64,12 +68,15 @@ private:
 
   void forEachPiece(Value sequence, Value first, Value last, llvm::function_ref<void(const Piece &)> body);
 
+  void fillBias(Value head);
+
+  SmallVector<Value, 4> rowAt(Value memory, Value sequence, Value head, Value row, Value column);
   Value rowOf(Value position);
   Value positionOf(Value token, Value sequence);
   std::pair<Value, Value> visible(Value token, Value sequence);
   Value queryColumn(Value head, Value group, int64_t column);
 
-  CachedAttentionOp op;
+  AttentionForm op;
   VectorEmitter e;
   int64_t heads, kvHeads, group, headDim, lanes, rowsAtOnce, tokensAtOnce;
   Type compute;
@@ -79,16 +86,17 @@ private:
   Value maximum;     // (tokensAtOnce, group) f32: M
   Value total;       // (tokensAtOnce, group) f32: l
   Value rescale;     // (group) f32: 2^(old M - new M)
+  Value biasLine;    // (group, distances) f32: the bias of each distance from -maxDistance - kTile on
 };
 
-AttentionEmitter::AttentionEmitter(CachedAttentionOp op, const Target &target) : op(op), e(op, target) {
+AttentionEmitter::AttentionEmitter(const AttentionForm &form, const Target &target) : op(form), e(form.operation, target) {
   auto keys = cast<MemRefType>(op.getKeys().getType());
-  kvHeads = keys.getShape()[1];
-  headDim = keys.getShape()[3];
-  heads = cast<MemRefType>(op.getQuery().getType()).getShape()[1] / headDim;
-  group = heads / kvHeads;
+  kvHeads = form.kvHeads;
+  headDim = form.headDim;
   lanes = target.lanes();
-  compute = getElementTypeOrSelf(op.getQuery().getType());
+  heads = op.getQuery() ? cast<MemRefType>(op.getQuery().getType()).getShape()[1] / headDim : kvHeads;
+  group = heads / kvHeads;
+  compute = getElementTypeOrSelf((op.getQuery() ? op.getQuery() : op.getKey()).getType());
   dot = target.bf16Dot && compute.isBF16() && keys.getElementType().isBF16();
   rowsAtOnce = 1;
   for (int64_t rows : {2, 3, 4})
@@ -99,37 +107,47 @@ AttentionEmitter::AttentionEmitter(CachedAttentionOp op, const Target &target) :
 }
 
 void AttentionEmitter::emit() {
-  auto function = op->getParentOfType<func::FuncOp>();
+  auto function = op.operation->getParentOfType<func::FuncOp>();
   Value thread = function.getArgument(0), threads = function.getArgument(1);
+  const auto appendAll = [&] {
+    forEachItem(thread, threads, /*byBlocks=*/false, [&](Value sequence, Value head, Value) {
+      Value next = e.add(sequence, 1);
+      append(sequence, head, e.loadIndex(op.getStarts(), sequence), e.loadIndex(op.getStarts(), next));
+    });
+  };
+  if (!op.getQuery()) {
+    appendAll();
+    op.operation->erase();
+    return;
+  }
   const int64_t padded = llvm::alignTo(headDim, lanes);
   score = e.scratch({group, kTile + std::max(kKeys, lanes)});
   accumulator = e.scratch({tokensAtOnce, group, padded});
   maximum = e.scratch({tokensAtOnce, group});
   total = e.scratch({tokensAtOnce, group});
   rescale = e.scratch({group});
-  if (op.getPhase() == Phase::Prefill) {
-    forEachItem(thread, threads, /*byBlocks=*/false, [&](Value sequence, Value head, Value) {
-      Value next = e.add(sequence, 1);
-      append(sequence, head, e.loadIndex(op.getStarts(), sequence), e.loadIndex(op.getStarts(), next));
-    });
+  if (op.bias)
+    biasLine = e.scratch({group, 2 * (op.buckets.maxDistance + kTile) + 1 + lanes});
+  if (op.getKey() && op.getPhase() == Phase::Prefill) {
+    appendAll();
     omp::BarrierOp::create(e.b, e.loc);
   }
   forEachItem(thread, threads, /*byBlocks=*/true, [&](Value sequence, Value head, Value block) {
     Value end = e.loadIndex(op.getStarts(), e.add(sequence, 1));
     Value first = e.add(e.loadIndex(op.getStarts(), sequence), e.mul(block, tokensAtOnce));
     Value last = e.min(e.add(first, tokensAtOnce), end);
-    if (op.getPhase() == Phase::Decode)
+    if (op.getKey() && op.getPhase() == Phase::Decode)
       append(sequence, head, first, last);
     attend(sequence, head, first, last);
   });
-  op.erase();
+  op.operation->erase();
 }
 
 /// Calls `body(sequence, head, block)` for this thread's share of all items,
 /// dealt out in turn over the whole batch.
 void AttentionEmitter::forEachItem(Value thread, Value threads, bool byBlocks,
                                    llvm::function_ref<void(Value, Value, Value)> body) {
-  Value batch = e.dim(op.getLengths(), 0);
+  Value batch = e.sub(e.dim(op.getStarts(), 0), 1);
   auto loop = scf::ForOp::create(e.b, e.loc, e.index(0), batch, e.index(1), ValueRange{thread});
   OpBuilder::InsertionGuard guard(e.b);
   e.b.setInsertionPointToStart(loop.getBody());
@@ -154,7 +172,14 @@ Value AttentionEmitter::rowOf(Value position) {
 
 Value AttentionEmitter::positionOf(Value token, Value sequence) {
   Value offset = e.sub(token, e.loadIndex(op.getStarts(), sequence));
-  return e.add(e.loadIndex(op.getLengths(), sequence), offset);
+  return op.getLengths() ? e.add(e.loadIndex(op.getLengths(), sequence), offset) : offset;
+}
+
+/// Where column `column` of a row of a kv head stands in keys or values.
+SmallVector<Value, 4> AttentionEmitter::rowAt(Value memory, Value sequence, Value head, Value row, Value column) {
+  if (cast<MemRefType>(memory.getType()).getRank() == 4)
+    return {sequence, head, row, column};
+  return {e.add(e.loadIndex(op.getStarts(), sequence), row), e.add(e.mul(head, headDim), column)};
 }
 
 /// Writes the rows of tokens [first, last) of one kv head behind the old ones.
@@ -180,6 +205,8 @@ void AttentionEmitter::append(Value sequence, Value head, Value first, Value las
 
 /// Positions [lo, hi) that the token sees.
 std::pair<Value, Value> AttentionEmitter::visible(Value token, Value sequence) {
+  if (op.isCross)
+    return {e.index(0), e.loadIndex(op.getLengths(), sequence)};
   Value position = positionOf(token, sequence), lo = e.index(0), hi = e.add(position, 1);
   if (op.getWindow()) {
     Value from = e.sub(hi, int64_t(*op.getWindow()));
@@ -190,7 +217,27 @@ std::pair<Value, Value> AttentionEmitter::visible(Value token, Value sequence) {
   return {lo, hi};
 }
 
+/// The bias of every distance by which it can differ, for the heads of a group:
+/// a tile of keys then reads its biases as one piece of the line.
+void AttentionEmitter::fillBias(Value head) {
+  const int64_t from = -op.buckets.maxDistance - kTile, to = op.buckets.maxDistance + kTile;
+  e.loop(e.index(0), e.index(group), e.index(1), [&](Value g) {
+    Value column = e.add(e.mul(head, group), g);
+    for (int64_t first = from, next; first <= to; first = next) { // distances of one bucket
+      const int64_t bucket = op.buckets.bucket(first);
+      for (next = first + 1; next <= to && op.buckets.bucket(next) == bucket;)
+        ++next;
+      Value bias = e.broadcast(e.extract(e.loadWide(op.bias, {e.index(bucket), column}, 1)));
+      // Overruns are overwritten by the next bucket, or lie in the padding.
+      e.loop(e.index(first - from), e.index(next - from), e.index(lanes),
+             [&](Value at) { e.store(bias, biasLine, {g, at}); });
+    }
+  });
+}
+
 void AttentionEmitter::attend(Value sequence, Value head, Value first, Value last) {
+  if (op.bias)
+    fillBias(head);
   Value zero = e.splat(0), infinity = e.constant(-std::numeric_limits<float>::infinity());
   e.loop(first, last, e.index(1), [&](Value token) {
     Value slot = e.sub(token, first);
@@ -205,7 +252,7 @@ void AttentionEmitter::attend(Value sequence, Value head, Value first, Value las
     e.loop(e.index(0), e.index(group), e.index(rowsAtOnce), [&](Value g) {
       scores(piece.token, head, sequence, g, piece.row, piece.count);
       for (int64_t r = 0; r < rowsAtOnce; ++r)
-        softmax(piece.slot, e.add(g, r), piece.count, {sequence, head, piece.row});
+        softmax(piece, sequence, head, e.add(g, r));
       accumulate(piece.slot, head, sequence, g, piece.row, piece.count);
     });
   });
@@ -238,7 +285,7 @@ void AttentionEmitter::forEachPiece(Value sequence, Value first, Value last,
       Value end = e.min(e.add(tile, kTile), hi);
       Value count = e.sub(end, begin), slot = e.sub(token, first);
       Value any = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sgt, count, e.index(0));
-      e.when(any, [&] { body({token, slot, begin, count, e.add(tileRow, e.sub(begin, tile))}); });
+      e.when(any, [&] { body({token, slot, begin, count, e.add(tileRow, e.sub(begin, tile)), positionOf(token, sequence)}); });
     });
   });
 }
@@ -266,7 +313,7 @@ void AttentionEmitter::scores(Value token, Value head, Value sequence, Value g, 
         q.push_back(dot ? e.loadRaw(op.getQuery(), at, width, chunk) : e.loadWide(op.getQuery(), at, width));
       }
       for (int64_t u = 0; u < kKeys; ++u) {
-        SmallVector<Value, 4> at{sequence, head, keyRows[u], e.index(column)};
+        SmallVector<Value, 4> at = rowAt(op.getKeys(), sequence, head, keyRows[u], e.index(column));
         Value k = dot ? e.loadRaw(op.getKeys(), at, width, chunk) : e.loadWideAs(op.getKeys(), at, width, compute);
         for (int64_t r = 0; r < rowsAtOnce; ++r) {
           Value &sum = sums[r * kKeys + u];
@@ -315,15 +362,33 @@ Value AttentionEmitter::weight(Value x, Value base, Value scales) {
   return e.mulf(e.roundThrough(product, compute), e.powerOfTwo(e.addf(e.subf(floor, base), k)));
 }
 
+/// Place on the line of the bias of the piece's first key; null without a bias.
+Value AttentionEmitter::biasStart(const Piece &piece) {
+  if (!op.bias)
+    return {};
+  Value reach = e.index(op.buckets.maxDistance), furthest = e.index(-op.buckets.maxDistance - kTile);
+  Value distance = arith::MaxSIOp::create(e.b, e.loc, e.sub(piece.position, piece.query), furthest);
+  return e.sub(arith::MinSIOp::create(e.b, e.loc, distance, reach), furthest);
+}
+
+/// Scores s of keys j, j + 1, .. with scale and bias, in units of log2: numerics A2, A3.
+Value AttentionEmitter::scaled(Value s, Value g, Value biasFrom, Value j) {
+  const double scale = op.getScale().convertToDouble();
+  if (!op.bias)
+    return e.mulf(s, e.splat(float(scale * std::numbers::log2e)));
+  Value t = e.addf(e.mulf(s, e.splat(float(scale))), e.load(biasLine, {g, e.add(biasFrom, j)}, lanes));
+  return e.mulf(t, e.splat(float(std::numbers::log2e)));
+}
+
 /// Scores to probabilities relative to 2^M, M an integer no less than any
 /// floor(x): numerics A3, A4. Leaves the factor of the old sums in `rescale`. With
-/// scales of the values at `rows` = (sequence, head, row) what it leaves in `score`
-/// are weights, while l sums probabilities (Q3).
-void AttentionEmitter::softmax(Value slot, Value g, Value count, ArrayRef<Value> rows) {
-  const float factor = float(op.getScale().convertToDouble() * std::numbers::log2e);
-  Value splat = e.splat(factor), lowest = e.splat(-std::numeric_limits<float>::infinity());
+/// scales of the values what it leaves in `score` are weights, while l sums
+/// probabilities (Q3).
+void AttentionEmitter::softmax(const Piece &piece, Value sequence, Value head, Value g) {
+  Value slot = piece.slot, count = piece.count, biasFrom = biasStart(piece);
+  Value lowest = e.splat(-std::numeric_limits<float>::infinity());
   Value greatest = e.loop(e.index(0), count, e.index(lanes), ValueRange{lowest}, [&](Value j, ValueRange carried) -> SmallVector<Value> {
-    Value x = e.mulf(e.load(score, {g, j}, lanes), splat);
+    Value x = scaled(e.load(score, {g, j}, lanes), g, biasFrom, j);
     e.store(x, score, {g, j});
     Value floor = e.select(e.maskBelow(e.sub(count, j), lanes), e.floor(x), lowest);
     return {e.maxf(carried[0], floor)};
@@ -338,7 +403,7 @@ void AttentionEmitter::softmax(Value slot, Value g, Value count, ArrayRef<Value>
     Value x = e.load(score, {g, j}, lanes), left = e.sub(count, j), mask = e.maskBelow(left, lanes);
     Value p = e.select(mask, probability(x, base), e.splat(0)), used = p;
     if (op.getValueScales()) {
-      Value scales = scalesOf(op.getValueScales(), {rows[0], rows[1], e.add(rows[2], j)}, left, lanes);
+      Value scales = scalesOf(op.getValueScales(), {sequence, head, e.add(piece.row, j)}, left, lanes);
       used = e.select(mask, weight(x, base, scales), e.splat(0));
     }
     e.store(used, score, {g, j});
@@ -364,7 +429,7 @@ void AttentionEmitter::accumulate(Value slot, Value head, Value sequence, Value 
       SmallVector<Value> next(carried), v, p;
       for (int64_t c = 0; c < used; ++c) {
         const int64_t column = (chunk + c) * lanes;
-        v.push_back(e.loadWideAs(op.getValues(), {sequence, head, e.add(row, j), e.index(column)},
+        v.push_back(e.loadWideAs(op.getValues(), rowAt(op.getValues(), sequence, head, e.add(row, j), e.index(column)),
                                  std::min(lanes, headDim - column), compute));
       }
       for (int64_t r = 0; r < rowsAtOnce; ++r)
@@ -406,12 +471,12 @@ void AttentionEmitter::clearWeights(Value token, Value head) {
 /// weights[token, head, position + j] = p[j] / l from the scores, with the final M
 /// and l: numerics A3, A4.
 void AttentionEmitter::weights(const Piece &piece, Value head, Value g) {
-  Value factor = e.splat(float(op.getScale().convertToDouble() * std::numbers::log2e));
+  Value biasFrom = biasStart(piece);
   Value base = e.broadcast(e.loadScalar(maximum, {piece.slot, g}));
   Value l = e.broadcast(e.loadScalar(total, {piece.slot, g}));
   Value none = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, l, e.splat(0));
   e.loop(e.index(0), piece.count, e.index(lanes), [&](Value j) {
-    Value x = e.mulf(e.load(score, {g, j}, lanes), factor);
+    Value x = scaled(e.load(score, {g, j}, lanes), g, biasFrom, j);
     Value w = e.select(none, e.splat(0), e.divf(probability(x, base), l));
     Value column = e.add(piece.position, j);
     e.storeNarrowBelow(w, op.getWeights(), {piece.token, e.add(e.mul(head, group), g), column}, e.sub(piece.count, j));
@@ -421,5 +486,9 @@ void AttentionEmitter::weights(const Piece &piece, Value head, Value g) {
 } // namespace
 
 void graphc::kernel::emitCachedAttention(CachedAttentionOp op, const Target &target) {
-  AttentionEmitter(op, target).emit();
+  AttentionEmitter(AttentionForm(op), target).emit();
 }
+
+void graphc::kernel::emitAttention(AttentionOp op, const Target &target) { AttentionEmitter(AttentionForm(op), target).emit(); }
+
+void graphc::kernel::emitCacheStore(CacheStoreOp op, const Target &target) { AttentionEmitter(AttentionForm(op), target).emit(); }

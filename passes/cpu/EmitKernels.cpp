@@ -50,7 +50,7 @@ struct EmitKernels : graphc::cpu::impl::EmitKernelsBase<EmitKernels> {
       return signalPassFailure();
     SmallVector<Operation *> kernels;
     getOperation().walk([&](Operation *op) {
-      if (isa<EpilogueKernel, GatherRowsOp, CachedAttentionOp, SeedKernel>(op))
+      if (isa<EpilogueKernel, GatherRowsOp, CachedAttentionOp, AttentionOp, CacheStoreOp, SeedKernel>(op))
         kernels.push_back(op);
     });
     for (Operation *kernel : kernels)
@@ -71,6 +71,8 @@ struct EmitKernels : graphc::cpu::impl::EmitKernelsBase<EmitKernels> {
         .Case([&](RotaryOp op) { return emitRotary(op, target), success(); })
         .Case([&](GatherRowsOp op) { return emitGatherRows(op, target), success(); })
         .Case([&](CachedAttentionOp op) { return emitCachedAttention(op, target), success(); })
+        .Case([&](AttentionOp op) { return emitAttention(op, target), success(); })
+        .Case([&](CacheStoreOp op) { return emitCacheStore(op, target), success(); })
         .Case([&](SeedKernel op) { return emitSeed(op, target), success(); })
         .Default([](Operation *op) { return op->emitOpError("has no emitter"); });
   }

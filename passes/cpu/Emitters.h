@@ -17,6 +17,8 @@ void emitElementwise(ElementwiseOp op, const Target &target);
 void emitRotary(RotaryOp op, const Target &target);
 void emitGatherRows(GatherRowsOp op, const Target &target);
 void emitCachedAttention(CachedAttentionOp op, const Target &target);
+void emitAttention(AttentionOp op, const Target &target);
+void emitCacheStore(CacheStoreOp op, const Target &target);
 /// Any kernel of seed mode.
 void emitSeed(SeedKernel op, const Target &target);
 

@@ -23,7 +23,9 @@ using namespace graphc::kernel;
 
 namespace {
 
-bool isKernel(Operation *op) { return isa<EpilogueKernel, GatherRowsOp, CachedAttentionOp, SeedKernel>(op); }
+bool isKernel(Operation *op) {
+  return isa<EpilogueKernel, GatherRowsOp, CachedAttentionOp, AttentionOp, CacheStoreOp, SeedKernel>(op);
+}
 
 ArrayAttr layersOf(Operation *kernel) { return kernel->getAttrOfType<ArrayAttr>("layers"); }
 

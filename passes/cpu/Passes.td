@@ -95,9 +95,11 @@ def VerifyCache : Pass<"cpu-verify-cache", "::mlir::ModuleOp"> {
       tokens of the sequence, modulo the rows of a ring. That is proved from the
       arithmetic of its indices (passes/cpu/IndexBounds.h), with these facts of the
       runtime: lengths and starts are not negative, starts do not decrease, and
-      neither is written by a step, which is checked here;
+      neither is written by a step, which is checked here; in a cross slot the
+      row is i alone;
     - what is read is widened a vector at a time;
-    - a slot that steps update is updated by every step that reads it.
+    - a slot that steps update is updated by every step that reads it; a cross
+      slot that is read is stored by a step, and by none that reads it.
     And for all memory: nothing is allocated but scratch of a fixed size, at most
     256 KiB in a function that takes a cache; writes go to buffers, outputs,
     scratch and the cache only.

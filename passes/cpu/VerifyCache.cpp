@@ -159,7 +159,8 @@ private:
       else if (!isScale && !within(access.indices[3], access.width, bounds->dimension(access.root, 3)))
         unproved = "columns are not proved to lie in the row";
       else if (!isNewRow(access, op))
-        unproved = "row is not proved to be lengths[sequence] + i, i < new tokens";
+        unproved = isOfCross(access.root) ? "row is not proved to be i, i < tokens of the source"
+                                          : "row is not proved to be lengths[sequence] + i, i < new tokens";
     }
     if (unproved.empty())
       return;
@@ -167,12 +168,19 @@ private:
     noteOrigin(diagnostic, memref);
   }
 
+  /// True if all calls bind `memory` to a side of a cross slot.
+  bool isOfCross(Value memory) const {
+    std::optional<Bound> bound = this->memory->of(memory);
+    return bound && bound->name && bound->name.getValue().starts_with("cross_");
+  }
+
+  /// A source's rows begin at 0, the others' behind those that are there.
   bool isNewRow(const Access &access, Operation *op) {
     const Affine &sequence = access.indices[0];
     Affine position = access.indices[2];
     if (auto ring = bounds->asRemainder(position, bounds->dimension(access.root, 2)))
       position = *ring;
-    const Affine length = bounds->inputAt("lengths", sequence);
+    const Affine length = isOfCross(access.root) ? Affine() : bounds->inputAt("lengths", sequence);
     const Affine tokens = bounds->inputAt("starts", sequence.plus(1)).plus(bounds->inputAt("starts", sequence), -1);
     return bounds->isNonNegative(position.plus(length, -1), op) &&
            bounds->isNonNegative(length.plus(tokens).plus(-1).plus(position, -1), op);
@@ -273,10 +281,11 @@ private:
                                 << " bytes of scratch, expected at most " << kScratchLimit;
   }
 
-  /// A slot that some step reads and updates is updated by each step that reads it.
+  /// A slot that some step reads and updates is updated by each step that reads
+  /// it. A cross slot that is read is stored, and by no step that reads it.
   void checkSteps(ModuleOp module) {
     llvm::MapVector<std::pair<int64_t, StringRef>, func::FuncOp> onlyRead;
-    llvm::DenseSet<std::pair<int64_t, StringRef>> updated;
+    llvm::DenseSet<std::pair<int64_t, StringRef>> updated, crossStored;
     for (auto step : module.getOps<func::FuncOp>()) {
       if (!isStepFunction(step))
         continue;
@@ -285,14 +294,23 @@ private:
         if (!binding)
           continue;
         const bool reads = reaches(argument, loaded), writes = reaches(argument, stored);
-        if (reads && writes)
+        if (binding->isOfCross() && writes) {
+          crossStored.insert({binding->block, binding->side});
+          if (reads)
+            broken(step.getLoc()) << binding->text() << " are stored in '" << step.getName() << "', which reads them: "
+                                  << "a source's rows must not change while a decoder reads them";
+        } else if (reads && writes) {
           updated.insert({binding->block, binding->side});
-        else if (reads)
+        } else if (reads) {
           onlyRead[{binding->block, binding->side}] = step;
+        }
       }
     }
     for (auto &[key, step] : onlyRead)
-      if (updated.contains(key))
+      if (key.second.starts_with("cross_") && !crossStored.contains(key))
+        broken(step.getLoc()) << key.second << " of block " << key.first << " are read in '" << step.getName()
+                              << "', but no step stores a source's rows";
+      else if (updated.contains(key))
         broken(step.getLoc()) << key.second << " of block " << key.first << " are read in '" << step.getName()
                               << "', but its new rows are not stored";
   }

@@ -17,17 +17,29 @@ using namespace mlir;
 using namespace graphc;
 using namespace graphc::kernel;
 
+/// Of the attentions that own no slot: those over a cross slot, and an encoder's,
+/// whose calls have all rows of a source.
+static bool isLowered(layer::AttentionOp attention) {
+  if (!attention.getCache())
+    return attention->getParentOfType<layer::GraphOp>().getSymName() == layer::kEncodeGraph && !attention.getWindow();
+  auto slot = dyn_cast<layer::AttentionCacheType>(attention.getCache().getType());
+  return slot && slot.isCross();
+}
+
 LogicalResult StepBuilder::lower(Operation &op) {
   if (seed.handles(op))
     return seed.lower(op);
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<layer::CacheOffsetOp, layer::PositionsOp, layer::CacheAdvanceOp, layer::ContainerOp, layer::OptionalOp,
-            layer::OutputOp>([](auto) { return success(); }) // inputs of the step, and bookkeeping of the session
+            layer::OutputOp, layer::GetBlockCacheOp, layer::GetAttentionCacheOp, layer::PutAttentionCacheOp,
+            layer::PutBlockCacheOp>([](auto) { return success(); }) // inputs of the step, and bookkeeping of the session
       .Case<layer::ParamOp, layer::CastOp, layer::EmbeddingOp, layer::DenseOp, layer::RmsNormOp, layer::LayerNormOp,
-            layer::RotaryEmbeddingOp>([&](auto layer) { return lower(layer), success(); })
+            layer::RotaryEmbeddingOp, layer::CacheStoreOp>([&](auto layer) { return lower(layer), success(); })
       .Case([&](layer::CachedAttentionOp attention) { return lower(attention); })
       .Case<layer::SplitHeadsOp, layer::MergeHeadsOp, layer::SliceOp>([&](auto layer) { return lowerMovement(*layer), success(); })
       .Default([&](Operation *other) -> LogicalResult {
+        if (auto attention = dyn_cast<layer::AttentionOp>(other); attention && isLowered(attention))
+          return lower(attention);
         if (other->hasTrait<layer::IsElementwise>())
           return lowerElementwise(*other), success();
         auto named = dyn_cast<layer::NamedLayer>(other);
@@ -40,9 +52,9 @@ LogicalResult StepBuilder::lower(Operation &op) {
 }
 
 FailureOr<func::FuncOp> StepBuilder::build() {
-  StringRef name = phase == Phase::Prefill ? "graphc_prefill" : "graphc_decode";
   function = func::FuncOp::create(builder, graph.getLoc(), name, builder.getFunctionType({}, {}));
   function->setAttr("kernel.phase", PhaseAttr::get(builder.getContext(), phase));
+  function->setAttr(kGraphAttr, builder.getStringAttr(graph.getSymName()));
   body.setInsertionPointToStart(function.addEntryBlock());
   for (auto [key, symbol] : {std::pair("ids", "tokens"), std::pair("positions", "tokens"), std::pair("starts", "batch+1"),
                              std::pair("lengths", "batch"), std::pair("row_ids", "rows")})
@@ -101,19 +113,28 @@ struct LowerLayers : graphc::kernel::impl::LowerLayersBase<LowerLayers> {
     auto graphs = llvm::to_vector(module.getOps<layer::GraphOp>());
     if (graphs.empty())
       return;
-    if (graphs.size() > 1) {
-      graphs[1].emitError("expected one layer.graph in the module, got ") << graphs.size();
+    auto encoder = module.lookupSymbol<layer::GraphOp>(layer::kEncodeGraph);
+    llvm::erase(graphs, encoder);
+    if (graphs.size() != 1) {
+      emitError(graphs.empty() ? encoder.getLoc() : graphs[1].getLoc())
+          << "expected one layer.graph in the module beside @" << layer::kEncodeGraph << ", got " << graphs.size();
       return signalPassFailure();
     }
-    if (graphs[0].getCasts() != layer::Casts::Explicit) {
-      graphs[0].emitError("casts must be explicit before layers become kernels: run layer-materialize-casts");
-      return signalPassFailure();
-    }
-    OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
-    for (Phase phase : {Phase::Prefill, Phase::Decode})
-      if (failed(StepBuilder(graphs[0], phase, builder).build()))
+    layer::GraphOp decoder = graphs[0];
+    for (layer::GraphOp graph : {decoder, encoder})
+      if (graph && graph.getCasts() != layer::Casts::Explicit) {
+        graph.emitError("casts must be explicit before layers become kernels: run layer-materialize-casts");
         return signalPassFailure();
-    graphs[0].erase();
+      }
+    OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+    // A source is read at once, by the kernels of a prefill.
+    if (failed(StepBuilder(decoder, "graphc_prefill", Phase::Prefill, builder).build()) ||
+        failed(StepBuilder(decoder, "graphc_decode", Phase::Decode, builder).build()) ||
+        (encoder && failed(StepBuilder(encoder, "graphc_encoder", Phase::Prefill, builder).build())))
+      return signalPassFailure();
+    for (layer::GraphOp graph : {decoder, encoder})
+      if (graph)
+        graph.erase();
     for (auto parameter : llvm::make_early_inc_range(module.getOps<layer::ParameterOp>()))
       parameter.erase();
   }

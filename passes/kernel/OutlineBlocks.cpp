@@ -56,10 +56,12 @@ struct OutlineBlocks : graphc::kernel::impl::OutlineBlocksBase<OutlineBlocks> {
     for (auto function : llvm::to_vector(getOperation().getOps<func::FuncOp>())) {
       if (function.isExternal() || !function->hasAttr("kernel.phase"))
         continue;
-      auto phase = function->getAttrOfType<PhaseAttr>("kernel.phase");
+      StringRef phase = function.getName(); // "prefill", "decode", "encoder"
+      phase.consume_front("graphc_");
       known.clear();
+      lastStem.clear();
       for (auto parallel : llvm::to_vector(function.front().getOps<omp::ParallelOp>())) {
-        outline(parallel.getRegion().front(), function, stringifyPhase(phase.getValue()));
+        outline(parallel.getRegion().front(), function, phase);
         for (Operation &op : parallel.getRegion().front())
           op.removeAttr(kValuesAttr);
       }
@@ -73,8 +75,13 @@ struct OutlineBlocks : graphc::kernel::impl::OutlineBlocksBase<OutlineBlocks> {
       auto end = it;
       while (end != body.end() && blockOf(*end) == block)
         ++end;
-      if (!block.empty())
-        outlineRun(it, end, block.str(), step, phase);
+      if (!block.empty()) {
+        // A barrier in front says what came before the block, not what it is.
+        while (it != end && isa<omp::BarrierOp>(*it))
+          it->removeAttr(kBlockAttr), ++it;
+        if (it != end)
+          outlineRun(it, end, block.str(), step, phase);
+      }
       it = end;
     }
   }
@@ -108,22 +115,28 @@ struct OutlineBlocks : graphc::kernel::impl::OutlineBlocksBase<OutlineBlocks> {
 
     std::string text = textOf(function);
     ++numBlocks;
+    // Blocks are expected to be alike in a run of them, "layers.0", "layers.1", ..;
+    // where another one begins, they are another part of the model.
+    const auto [stem, digits] = StringRef(block).rsplit('.');
+    int64_t number = 0;
+    const bool follows = !digits.getAsInteger(10, number) && stem == lastStem && number > lastNumber;
+    lastStem = stem.str(), lastNumber = number;
     auto [entry, fresh] = known.try_emplace(text);
     if (fresh) {
       const size_t index = known.size() - 1;
       entry->second = ("decoder_block." + Twine(index) + "." + phase).str();
       function.setName(entry->second);
       ++numFunctions;
-      if (index > 0) {
+      if (follows) {
         const std::string why = "shares code with no block before it; first difference from the last one: " + firstDifference(lastText, text);
         if (report)
           emitRemark(loc) << getArgument() << " " << block << ": " << why;
         countMissed(step, getArgument(), numNew, block, why);
       }
-      lastText = text;
     } else {
       function.erase();
     }
+    lastText = text;
     builder.setInsertionPoint(&*begin);
     auto call = func::CallOp::create(builder, loc, entry->second, TypeRange{}, inputs.getArrayRef());
     call->setAttr("layer.path", builder.getStringAttr(block));
@@ -147,7 +160,8 @@ struct OutlineBlocks : graphc::kernel::impl::OutlineBlocksBase<OutlineBlocks> {
   }
 
   std::map<std::string, std::string> known; // text -> function
-  std::string lastText;
+  std::string lastText, lastStem; // of the block before
+  int64_t lastNumber = 0;
   Counter numBlocks{"blocks"};
   Counter numFunctions{"functions"};
   Counter numNew{"not-shared"};

@@ -6,10 +6,10 @@
 include "mlir/Pass/PassBase.td"
 
 def LowerLayers : Pass<"kernel-lower-layers", "::mlir::ModuleOp"> {
-  let summary = "makes a kernel of each layer, for prefill and for decode";
+  let summary = "makes a kernel of each layer, for prefill, for decode and for an encoder";
   let description = [{
     Replaces the module's `layer.graph` by two functions, `@graphc_prefill` and
-    `@graphc_decode`, whose arguments carry `kernel.binding` attributes that
+    `@graphc_decode`, and a graph `@encode` by `@graphc_encoder`, whose arguments carry `kernel.binding` attributes that
     say what the runtime passes: inputs, parameters, rope tables, caches,
     outputs. Values become (rows, width) buffers, sequences packed end to end;
     splitting and merging heads and slices are views; casts of activations are
@@ -124,7 +124,8 @@ def OutlineBlocks : Pass<"kernel-outline-blocks", "::mlir::ModuleOp"> {
     blocks share it if they are equal up to names, parameters and cache. Types,
     epilogues, windows and rope are part of equality. The call's `layer.path`
     and the relative names in the callee give the full name. Callees are
-    `no_inline`, or LLVM would make the code grow with depth again.
+    `no_inline`, or LLVM would make the code grow with depth again. A barrier in
+    front of a block stays with the caller.
 
     With `report` a remark gives the first difference of each block that shares
     with none before it, and one says how many:
@@ -146,7 +147,8 @@ def VerifyCache : Pass<"kernel-verify-cache", "::mlir::ModuleOp"> {
     dtype; calls pass it on; kernels take it as the side (`keys` or `values`) that
     it is bound as, both sides of one slot; no other operation touches it. Each
     slot is bound once, is updated by exactly one kernel of a step that reads it
-    (a slot that a step only reads is updated by another step), and is the same
+    (a slot that a step only reads is updated by another step; a cross slot,
+    `cross_keys` and so on, by no step that reads it), and is the same
     memory in all steps: the cache that comes out is the one that went in. No
     buffer has the capacity, or the rows of a ring, as a dimension.
 

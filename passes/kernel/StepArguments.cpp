@@ -55,10 +55,20 @@ Value StepBuilder::ropeTable(layer::RopeAttr rope, StringRef part) {
 }
 
 static std::string lengthOf(layer::AttentionCacheType slot) {
-  return slot.isRing() ? "window:" + std::to_string(slot.getWindow()) : "capacity";
+  return slot.isRing() ? "window:" + std::to_string(slot.getWindow()) : slot.isCross() ? "source" : "capacity";
 }
 
-Value StepBuilder::cacheMemory(layer::AttentionCacheType slot, int64_t block, StringRef side, Type element) {
+StepBuilder::SlotMemory StepBuilder::cacheMemory(layer::AttentionCacheType slot, int64_t block) {
+  const std::string owner = slot.isCross() ? "cross_" : "";
+  SlotMemory memory;
+  memory.keys = cacheSide(slot, block, owner + "keys", slot.getKeys());
+  memory.values = cacheSide(slot, block, owner + "values", slot.getValues());
+  memory.keyScales = cacheScales(slot, block, owner + "key_scales", slot.getKeys());
+  memory.valueScales = cacheScales(slot, block, owner + "value_scales", slot.getValues());
+  return memory;
+}
+
+Value StepBuilder::cacheSide(layer::AttentionCacheType slot, int64_t block, const std::string &side, Type element) {
   auto type = MemRefType::get({ShapedType::kDynamic, slot.getKvHeads(), ShapedType::kDynamic, slot.getHeadDim()}, element,
                               MemRefLayoutAttrInterface{},
                               builder.getI64IntegerAttr(cacheSpace(*layer::dtypeOf(element))));
@@ -69,7 +79,7 @@ Value StepBuilder::cacheMemory(layer::AttentionCacheType slot, int64_t block, St
 }
 
 /// One f32 a row of 8-bit elements; null for other elements.
-Value StepBuilder::cacheScales(layer::AttentionCacheType slot, int64_t block, StringRef side, Type element) {
+Value StepBuilder::cacheScales(layer::AttentionCacheType slot, int64_t block, const std::string &side, Type element) {
   if (!layer::isScaled(element))
     return {};
   auto type = MemRefType::get({ShapedType::kDynamic, slot.getKvHeads(), ShapedType::kDynamic}, builder.getF32Type(),
@@ -94,18 +104,20 @@ Value StepBuilder::destination(Value value) {
   return buffer;
 }
 
-/// Where attention writes its weights, (tokens, heads, capacity); null unless
-/// they are an output as they are and nothing else.
-Value StepBuilder::weightsDestination(Value weights) {
+/// Where attention writes its weights, (tokens, heads, `symbol`); null if there
+/// are none. They must be an output as they are and nothing else.
+FailureOr<Value> StepBuilder::weightsDestination(layer::NamedLayer layer, Value weights, StringRef symbol) {
+  if (!weights)
+    return Value();
   auto name = outputNames.find(weights);
   if (name == outputNames.end() || !weights.hasOneUse())
-    return {};
+    return layer.emitError("weights of layer '") << layer.getLayerName() << "' must be an output and nothing else";
   auto type = cast<RankedTensorType>(weights.getType());
   const int64_t heads = type.getShape()[1];
   return argument("output " + name->second,
                   MemRefType::get({ShapedType::kDynamic, heads, ShapedType::kDynamic}, type.getElementType()), "output",
                   name->second,
-                  {builder.getStringAttr("tokens"), builder.getI64IntegerAttr(heads), builder.getStringAttr("capacity")});
+                  {builder.getStringAttr("tokens"), builder.getI64IntegerAttr(heads), builder.getStringAttr(symbol)});
 }
 
 //===-- Values ------------------------------------------------------------------===//

@@ -35,8 +35,9 @@ using Dims = llvm::SmallVector<mlir::Attribute>;
 
 class StepBuilder {
 public:
-  StepBuilder(layer::GraphOp graph, Phase phase, mlir::OpBuilder builder)
-      : graph(graph), phase(phase), builder(builder), body(builder), symbols(graph->getParentOfType<mlir::ModuleOp>()), seed(*this) {}
+  /// `name` is the step function's.
+  StepBuilder(layer::GraphOp graph, llvm::StringRef name, Phase phase, mlir::OpBuilder builder)
+      : graph(graph), name(name), phase(phase), builder(builder), body(builder), symbols(graph->getParentOfType<mlir::ModuleOp>()), seed(*this) {}
 
   mlir::FailureOr<mlir::func::FuncOp> build();
 
@@ -49,10 +50,16 @@ private:
   mlir::Value input(llvm::StringRef name, llvm::StringRef symbol);
   mlir::Value parameter(mlir::Value value);
   mlir::Value ropeTable(layer::RopeAttr rope, llvm::StringRef part);
-  mlir::Value cacheMemory(layer::AttentionCacheType slot, int64_t block, llvm::StringRef side, mlir::Type element);
-  mlir::Value cacheScales(layer::AttentionCacheType slot, int64_t block, llvm::StringRef side, mlir::Type element);
+  /// Memory of a slot; scales where its elements have 8 bits.
+  struct SlotMemory {
+    mlir::Value keys, values, keyScales, valueScales;
+  };
+  SlotMemory cacheMemory(layer::AttentionCacheType slot, int64_t block);
+  mlir::Value cacheSide(layer::AttentionCacheType slot, int64_t block, const std::string &side, mlir::Type element);
+  mlir::Value cacheScales(layer::AttentionCacheType slot, int64_t block, const std::string &side, mlir::Type element);
   mlir::Value destination(mlir::Value value);
-  mlir::Value weightsDestination(mlir::Value weights);
+  /// Failure if `weights` are wanted and have no place; keys are `symbol` of them.
+  mlir::FailureOr<mlir::Value> weightsDestination(layer::NamedLayer layer, mlir::Value weights, llvm::StringRef symbol);
 
   // Values.
   mlir::Value rows(mlir::Value value, llvm::StringRef symbol);
@@ -71,6 +78,9 @@ private:
   void lower(layer::LayerNormOp op);
   void lower(layer::RotaryEmbeddingOp op);
   mlir::LogicalResult lower(layer::CachedAttentionOp op);
+  mlir::LogicalResult lower(layer::AttentionOp op);
+  void lower(layer::CacheStoreOp op);
+  void nameAttention(mlir::Operation *kernel, mlir::Value y, mlir::Value weights);
   void lowerElementwise(mlir::Operation &op);
   void lowerMovement(mlir::Operation &op);
   void finish(EpilogueKernel kernel, mlir::Value result, llvm::ArrayRef<mlir::Value> fused,
@@ -82,6 +92,7 @@ private:
   mlir::Value applyElementwise(mlir::Operation &op, llvm::ArrayRef<mlir::Value> operands);
 
   layer::GraphOp graph;
+  llvm::StringRef name;
   Phase phase;
   mlir::OpBuilder builder, body;
   mlir::SymbolTable symbols;

@@ -59,7 +59,8 @@ void StepBuilder::lower(layer::CastOp op) {
 void StepBuilder::lower(layer::EmbeddingOp op) {
   const bool ofPositions = op.getIds().getDefiningOp<layer::PositionsOp>();
   auto kernel = EmbeddingOp::create(body, op.getLoc(), input(ofPositions ? "positions" : "ids", "tokens"),
-                                    parameter(op.getKernel()), ValueRange{}, destination(op.getY()), layersOf(op));
+                                    parameter(op.getKernel()), ValueRange{}, destination(op.getY()), op.getOffsetAttr(),
+                                    layersOf(op));
   finish(kernel, op.getY(), {});
 }
 
@@ -106,6 +107,8 @@ Value StepBuilder::applyElementwise(Operation &op, ArrayRef<Value> operands) {
   auto add = [&](Value a, Value b) -> Value { return arith::AddFOp::create(body, loc, a, b); };
   if (isa<layer::AddOp>(op))
     return add(x, operands[1]);
+  if (auto scale = dyn_cast<layer::ScaleOp>(op))
+    return multiply(x, constant(scale.getFactor().convertToDouble()));
   if (isa<layer::MultiplyOp>(op))
     return multiply(x, operands[1]);
   if (isa<layer::SiluOp>(op)) {
@@ -156,21 +159,70 @@ void StepBuilder::lowerMovement(Operation &op) {
   finish(kernel, result, {});
 }
 
-LogicalResult StepBuilder::lower(layer::CachedAttentionOp op) {
-  Value weights = op.getWeights() ? weightsDestination(op.getWeights()) : Value();
-  if (op.getWeights() && !weights)
-    return op.emitError("weights of layer '") << op.getLayerName() << "' must be an output and nothing else";
-  layer::AttentionCacheType slot = op.getCache().getType().getSlot(op.getBlock(), /*cross=*/false);
-  Value keys = cacheMemory(slot, op.getBlock(), "keys", slot.getKeys());
-  Value values = cacheMemory(slot, op.getBlock(), "values", slot.getValues());
-  Value keyScales = cacheScales(slot, op.getBlock(), "key_scales", slot.getKeys());
-  Value valueScales = cacheScales(slot, op.getBlock(), "value_scales", slot.getValues());
-  auto kernel = CachedAttentionOp::create(body, op.getLoc(), buffers.lookup(op.getQuery()), buffers.lookup(op.getKey()),
-                            buffers.lookup(op.getValue()), keys, values, keyScales, valueScales, input("starts", "batch+1"),
-                            input("lengths", "batch"), destination(op.getY()), weights, /*scratch=*/ValueRange{},
-                            op.getScale(), op.getCausal(), op.getWindowAttr(), slot.isRing(), phase, TileAttr{},
-                            layersOf(op));
-  const std::string name = layer::valueName(op.getY()), ofWeights = name + " weights";
+static IntegerAttr maxDistance(layer::RelativeBiasAttr relative) {
+  return relative ? Builder(relative.getContext()).getI64IntegerAttr(relative.getMaxDistance()) : IntegerAttr();
+}
+
+static UnitAttr bidirectional(layer::RelativeBiasAttr relative) {
+  return relative ? relative.getBidirectional() : UnitAttr();
+}
+
+void StepBuilder::nameAttention(Operation *kernel, Value y, Value weights) {
+  const std::string name = layer::valueName(y), ofWeights = name + " weights";
   kernel->setAttr(kValuesAttr, weights ? builder.getStrArrayAttr({name, ofWeights}) : builder.getStrArrayAttr({name}));
+}
+
+LogicalResult StepBuilder::lower(layer::CachedAttentionOp op) {
+  FailureOr<Value> weights = weightsDestination(op, op.getWeights(), "capacity");
+  if (failed(weights))
+    return failure();
+  layer::AttentionCacheType slot = op.getCache().getType().getSlot(op.getBlock(), /*cross=*/false);
+  const SlotMemory memory = cacheMemory(slot, op.getBlock());
+  Value bias = op.getBias() ? parameter(op.getBias()) : Value();
+  layer::RelativeBiasAttr relative = op.getRelativeAttr();
+  auto kernel = CachedAttentionOp::create(
+      body, op.getLoc(), buffers.lookup(op.getQuery()), buffers.lookup(op.getKey()), buffers.lookup(op.getValue()),
+      memory.keys, memory.values, memory.keyScales, memory.valueScales, input("starts", "batch+1"), input("lengths", "batch"), bias, destination(op.getY()), *weights,
+      /*scratch=*/ValueRange{}, op.getScaleAttr(), op.getCausalAttr(), op.getWindowAttr(),
+      slot.isRing() ? builder.getUnitAttr() : UnitAttr(), maxDistance(relative), bidirectional(relative),
+      PhaseAttr::get(builder.getContext(), phase), TileAttr{}, layersOf(op));
+  nameAttention(kernel, op.getY(), *weights);
   return success();
+}
+
+/// Over a cross slot, or over the rows of this call, which are a source's.
+LogicalResult StepBuilder::lower(layer::AttentionOp op) {
+  FailureOr<Value> weights = weightsDestination(op, op.getWeights(), "source");
+  if (failed(weights))
+    return failure();
+  Operation *kernel;
+  Value query = buffers.lookup(op.getQuery()), starts = input("starts", "batch+1"), out = destination(op.getY());
+  auto phaseAttr = PhaseAttr::get(builder.getContext(), phase);
+  if (op.getCache()) {
+    auto slot = cast<layer::AttentionCacheType>(op.getCache().getType());
+    const SlotMemory memory = cacheMemory(slot, layer::pathOf(op.getCache()).block);
+    kernel = CachedAttentionOp::create(body, op.getLoc(), query, /*key=*/Value(), /*value=*/Value(), memory.keys,
+                                       memory.values, memory.keyScales, memory.valueScales, starts,
+                                       input("source_lengths", "batch"), /*bias=*/Value(), out, *weights,
+                                       /*scratch=*/ValueRange{}, op.getScaleAttr(), /*causal=*/UnitAttr(),
+                                       /*window=*/IntegerAttr(), /*ring=*/UnitAttr(), /*max_distance=*/IntegerAttr(),
+                                       /*bidirectional=*/UnitAttr(), phaseAttr, TileAttr{}, layersOf(op));
+  } else {
+    const int64_t headDim = cast<RankedTensorType>(op.getKey().getType()).getShape()[3];
+    Value bias = op.getBias() ? parameter(op.getBias()) : Value();
+    layer::RelativeBiasAttr relative = op.getRelativeAttr();
+    kernel = AttentionOp::create(body, op.getLoc(), query, buffers.lookup(op.getKey()), buffers.lookup(op.getValue()),
+                                 starts, bias, out, *weights, builder.getI64IntegerAttr(headDim), op.getScaleAttr(),
+                                 op.getCausalAttr(), maxDistance(relative), bidirectional(relative), phaseAttr,
+                                 layersOf(op));
+  }
+  nameAttention(kernel, op.getY(), *weights);
+  return success();
+}
+
+void StepBuilder::lower(layer::CacheStoreOp op) {
+  auto slot = cast<layer::AttentionCacheType>(op.getCache().getType());
+  const SlotMemory memory = cacheMemory(slot, layer::pathOf(op.getCache()).block);
+  CacheStoreOp::create(body, op.getLoc(), buffers.lookup(op.getKey()), buffers.lookup(op.getValue()), memory.keys,
+                       memory.values, memory.keyScales, memory.valueScales, input("starts", "batch+1"), layersOf(op));
 }

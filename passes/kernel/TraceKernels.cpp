@@ -23,12 +23,19 @@ struct TraceKernels : graphc::kernel::impl::TraceKernelsBase<TraceKernels> {
     ModuleOp module = getOperation();
     if (module->hasAttr(kTracedAttr))
       return;
+    llvm::StringMap<unsigned> firsts; // of the kernels of a graph: its phases trace the same ones in the same order
+    SmallVector<Attribute> traced;
     for (auto function : module.getOps<func::FuncOp>())
-      for (auto parallel : function.getOps<omp::ParallelOp>())
-        trace(function, parallel.getRegion().front());
+      for (auto parallel : function.getOps<omp::ParallelOp>()) {
+        auto graph = function->getAttrOfType<StringAttr>(kGraphAttr);
+        const unsigned first = firsts.try_emplace(graph ? graph.getValue() : "", traced.size()).first->second;
+        traced.truncate(first);
+        trace(function, parallel.getRegion().front(), traced);
+      }
+    module->setAttr(kTracedAttr, ArrayAttr::get(&getContext(), traced));
   }
 
-  void trace(func::FuncOp function, Block &body) {
+  void trace(func::FuncOp function, Block &body, SmallVectorImpl<Attribute> &traced) {
     Builder attributes(&getContext());
     auto pointer = LLVM::LLVMPointerType::get(&getContext());
     const unsigned index = function.getNumArguments();
@@ -38,7 +45,6 @@ struct TraceKernels : graphc::kernel::impl::TraceKernelsBase<TraceKernels> {
          attributes.getNamedAttr("dims", attributes.getArrayAttr({}))});
     (void)function.insertArgument(
         index, pointer, attributes.getDictionaryAttr({{attributes.getStringAttr(kBindingAttr), binding}}), function.getLoc());
-    SmallVector<Attribute> traced;
     for (Operation &op : llvm::make_early_inc_range(body)) {
       auto values = op.getAttrOfType<ArrayAttr>(kValuesAttr);
       if (!values)
@@ -46,7 +52,7 @@ struct TraceKernels : graphc::kernel::impl::TraceKernelsBase<TraceKernels> {
       SmallVector<Attribute> outputs;
       for (auto [memref, name] : llvm::zip(destinations(&op), values))
         outputs.push_back(attributes.getDictionaryAttr(
-            {attributes.getNamedAttr("binding", attributes.getI64IntegerAttr(cast<BlockArgument>(memref).getArgNumber())),
+            {attributes.getNamedAttr("binding", bindingOf(function, cast<BlockArgument>(memref))),
              attributes.getNamedAttr("name", name)}));
       OpBuilder builder(&getContext());
       builder.setInsertionPointAfter(&op);
@@ -59,17 +65,23 @@ struct TraceKernels : graphc::kernel::impl::TraceKernelsBase<TraceKernels> {
       traced.push_back(attributes.getDictionaryAttr({attributes.getNamedAttr("layers", op.getAttr("layers")),
                                                      attributes.getNamedAttr("outputs", attributes.getArrayAttr(outputs))}));
     }
-    // Both phases trace the same kernels in the same order.
-    getOperation()->setAttr(kTracedAttr, attributes.getArrayAttr(traced));
+  }
+
+  static DictionaryAttr bindingOf(func::FuncOp function, BlockArgument argument) {
+    return bindingEntry(function.getArgAttrOfType<DictionaryAttr>(argument.getArgNumber(), kBindingAttr), argument.getType());
   }
 
   static SmallVector<Value> destinations(Operation *op) {
-    if (auto attention = dyn_cast<CachedAttentionOp>(op)) {
+    const auto written = [](auto attention) {
       SmallVector<Value> outs{attention.getOut()};
       if (attention.getWeights())
         outs.push_back(attention.getWeights());
       return outs;
-    }
+    };
+    if (auto attention = dyn_cast<CachedAttentionOp>(op))
+      return written(attention);
+    if (auto attention = dyn_cast<AttentionOp>(op))
+      return written(attention);
     if (auto seed = dyn_cast<SeedKernel>(op))
       return {seed.getOut()};
     return SmallVector<Value>(cast<EpilogueKernel>(op).getOuts());

@@ -58,6 +58,7 @@ private:
     Type type;
     func::FuncOp step; ///< The first one that binds it.
     Operation *update = nullptr, *reader = nullptr;
+    func::FuncOp readIn; ///< The last step that reads it without an update.
   };
   /// Step arguments behind a function's arguments.
   using Arguments = llvm::DenseMap<Value, BlockArgument>;
@@ -147,7 +148,10 @@ private:
     used.clear();
     visit(step, arguments, step);
     for (auto [key, index] : bound)
-      if (!used.contains(step.getArgument(index)))
+      if (Side &side = sides.find(key)->second; side.binding.isOfCross() && isUpdatedIn(step, side) && side.readIn == step)
+        broken(side.reader->getLoc()) << side.binding.text() << " are stored in '" << step.getName() << "', which reads them: "
+                                      << "a source's rows must not change while a decoder reads them";
+      else if (!used.contains(step.getArgument(index)))
         broken(step.getLoc()) << cacheBindingOf(step, index)->text() << " are bound in '" << step.getName()
                               << "', but no kernel updates or reads them";
   }
@@ -230,8 +234,14 @@ private:
       used.insert(found->second);
       if (operand.updated)
         recordUpdate(kernel, side, step);
+      else
+        side.readIn = step;
     }
     ++numKernels;
+  }
+
+  bool isUpdatedIn(func::FuncOp step, const Side &side) const {
+    return updatedIn.contains({step.getOperation(), side.binding.attributes});
   }
 
   void recordUpdate(CacheKernel kernel, Side &side, func::FuncOp step) {

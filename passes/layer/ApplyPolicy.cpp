@@ -46,7 +46,7 @@ public:
       for (Operation &op : graph.getBody().front())
         collect(&op);
     for (PolicyLayer layer : layers)
-      things.push_back({view(layer->getName().stripDialect()), view(layer.getLayerName())});
+      things.push_back({view(layer.getSelectedKind()), view(layer.getLayerName())});
     for (ParamOp reader : readers)
       things.push_back({{}, view(reader.getRef())});
   }

@@ -157,6 +157,8 @@ private:
       ++numNodes;
       leaves[advance.getUpdated()] = SmallVector<Value>(next.getYs().begin(), next.getYs().end());
       expansion.updated = next.getUpdated();
+    } else if (auto store = dyn_cast<CacheStoreOp>(op)) {
+      return op.emitOpError("'") << store.getLayerName() << "' writes a cross slot; seed mode covers self attention";
     } else {
       dead.pop_back();
       return op.emitOpError("has no form in seed mode; run layer-expand-cache before layer-fuse-cache");
@@ -169,6 +171,9 @@ private:
     if (path.cross)
       return attention.emitOpError("'") << attention.getLayerName()
                                         << "' reads a cross slot; seed mode covers self attention";
+    if (attention.getBias())
+      return attention.emitOpError("'") << attention.getLayerName()
+                                        << "' has a relative bias; seed mode covers attention without one";
     Expansion &expansion = expansions[path.root];
     markRows(expansion, path.root, attention.getPositions(), attention.getLoc());
     const SmallVector<Value> slot = leaves.lookup(attention.getCache());

@@ -79,8 +79,11 @@ private:
       return false;
     };
     auto slot = dyn_cast<AttentionCacheType>(attention.getCache().getType());
-    if (slot && slot.isCross())
-      return no(numCross, "it reads a cross slot, which belongs to the encoder");
+    if (slot && slot.isCross()) { // no miss to tell everyone of: so it is meant
+      countMissed(attention, getArgument(), numCross, attention.getLayerName(),
+                  "it reads a cross slot, which belongs to the encoder");
+      return false;
+    }
     chain.append = attention.getCache().getDefiningOp<CacheAppendOp>();
     if (!chain.append)
       return no(numNotAppended, "no cache_append writes the slot in front of it");
@@ -131,7 +134,8 @@ private:
         builder, attention.getLoc(), attention.getY().getType(), chain.putBlock.getUpdated().getType(),
         attention.getWeights() ? attention.getWeights().getType() : Type(), attention.getNameAttr(),
         attention.getPolicyAttr(), attention.getQuery(), chain.append.getKey(), chain.append.getValue(),
-        attention.getPositions(), chain.putBlock.getCache(), chain.putBlock.getBlockAttr(), attention.getScaleAttr(),
+        attention.getPositions(), attention.getBias(), chain.putBlock.getCache(), chain.putBlock.getBlockAttr(),
+        attention.getRelativeAttr(), attention.getScaleAttr(),
         attention.getCausalAttr(), attention.getWindowAttr());
     fused->setDiscardableAttrs(attention->getDiscardableAttrDictionary());
     attention.getY().replaceAllUsesWith(fused.getY());

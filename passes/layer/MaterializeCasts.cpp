@@ -66,9 +66,10 @@ struct MaterializeCasts : graphc::layer::impl::MaterializeCastsBase<MaterializeC
       }
       if (!policy || !policy.getCompute()) {
         ++numFree;
-        // From here on the query's type is that of the probabilities; without a
-        // compute type they are not rounded.
-        if (isa<AttentionOp, CachedAttentionOp, SeedAttentionOp>(layer) && operand.getOperandNumber() == 0)
+        // From here on the query's type is that of the probabilities, and the
+        // stored rows' that of the attention which reads them; without a compute
+        // type nothing is rounded.
+        if (isa<AttentionOp, CachedAttentionOp, SeedAttentionOp, CacheStoreOp>(layer) && operand.getOperandNumber() == 0)
           value = castTo(builder, value, builder.getF32Type(), {"compute", name, getArgument()}, numCompute);
       } else {
         const Value fitting = value;

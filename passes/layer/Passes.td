@@ -175,7 +175,8 @@ def PruneOutputs : Pass<"layer-prune-outputs", "::mlir::ModuleOp"> {
     `outputs` names the outputs to keep; without it, those that are not marked
     `optional`. Cache outputs always stay. Layers, results and parameters that
     nothing needs any more go too, so that the module equals one of a model that
-    never had them. A name that no graph has is an error that lists the known ones.
+    never had them. A name that no graph has is an error that lists the known ones;
+    in a model with an encoder `hidden_states` and `attentions` are the decoder's.
 
     Precondition: none. Postcondition: outputs are the requested ones, in the
     graph's order, and none of them is `optional`.
@@ -262,8 +263,9 @@ def PinCache : Pass<"layer-pin-cache", "::mlir::ModuleOp"> {
     MaterializeCasts does that. Rows of 8-bit slots are not cast: the op that
     stores them quantises them from the compute type.
 
-    A slot is called by the attention that reads it. A rule that selects nothing,
-    or only in part, is an error.
+    A slot is called by the attention that reads it. Graphs whose cache inputs have
+    one name share the cache, and their slots are pinned alike. A rule that selects
+    nothing, or only in part, is an error.
 
     Precondition: none. Postcondition: every slot is pinned.
 
@@ -300,7 +302,8 @@ def VerifyCache : Pass<"layer-verify-cache", "::mlir::ModuleOp"> {
     cache operations, attention and the output touch a cache; that every update
     reaches the output; and that each cache argument comes back as one output of
     the same type, so that it can be updated in place and the types of a decoding
-    loop do not change. That no cast takes a cache is the cast's own verifier.
+    loop do not change; and that graphs which share a cache agree in its type. That
+    no cast takes a cache is the cast's own verifier.
 
     Each violation is an error whose message starts with `contract: ` (the driver's
     exit code 3), with the chain of operations as notes.

@@ -31,16 +31,22 @@ struct Side {
   Type pinned;
 };
 struct PinnedSlot {
-  GraphOp graph;
-  Slot slot;
+  Slot slot; ///< With the readers and writers of all graphs that share the cache.
+  SmallVector<BlockArgument> roots; ///< The cache argument of each.
   Side sides[2];
+
+  Location getLoc() const { return graphOf(roots.front()).getLoc(); }
+  bool hasExplicitCasts() const {
+    return llvm::any_of(roots, [](BlockArgument root) { return graphOf(root).getCasts() == Casts::Explicit; });
+  }
+  static GraphOp graphOf(BlockArgument root) { return cast<GraphOp>(root.getOwner()->getParentOp()); }
 };
 
 /// The compute type of an attention: of its policy as long as that is a request,
-/// of its query once casts are explicit.
-Type computeTypeOf(GraphOp graph, PolicyLayer attention) {
+/// of its query once casts are explicit. Of a store likewise, with its rows.
+Type computeTypeOf(PolicyLayer attention) {
   PolicyAttr policy = attention.getLayerPolicy();
-  if (graph.getCasts() == Casts::Implicit && policy && policy.getCompute())
+  if (attention->getParentOfType<GraphOp>().getCasts() == Casts::Implicit && policy && policy.getCompute())
     return policy.getCompute();
   return getElementTypeOrSelf(attention->getOperand(0).getType());
 }
@@ -56,7 +62,8 @@ struct PinCache : graphc::layer::impl::PinCacheBase<PinCache> {
     std::vector<PinnedSlot> slots;
     for (GraphOp graph : getOperation().getOps<GraphOp>())
       for (Slot &slot : collectSlots(graph))
-        slots.push_back({graph, slot, {{"keys", slot.type.getKeys(), {}, {}}, {"values", slot.type.getValues(), {}, {}}}});
+        if (failed(addSlot(slots, slot)))
+          return signalPassFailure();
     if (failed(applyRules(slots)))
       return signalPassFailure();
     for (PinnedSlot &slot : slots)
@@ -68,6 +75,35 @@ struct PinCache : graphc::layer::impl::PinCacheBase<PinCache> {
   }
 
 private:
+  /// Graphs whose cache inputs have one name share that cache: their slots are
+  /// one slot, called by the first layer that reads or writes it.
+  LogicalResult addSlot(std::vector<PinnedSlot> &slots, Slot &slot) {
+    StringRef cache = inputName(slot.root);
+    for (PinnedSlot &known : slots) {
+      if (inputName(known.roots.front()) != cache || known.slot.block != slot.block || known.slot.cross != slot.cross ||
+          known.roots.front().getOwner() == slot.root.getOwner())
+        continue;
+      if (known.slot.type != slot.type) {
+        auto diagnostic = emitError(slot.root.getLoc()) << "cache '" << cache << "' must have one type in all graphs, got "
+                                                        << slot.type << " for a slot that is " << known.slot.type;
+        diagnostic.attachNote(known.getLoc()) << "in this graph";
+        return diagnostic;
+      }
+      if (known.slot.readers.empty())
+        known.slot.name = slot.name;
+      known.slot.readers.append(slot.readers);
+      known.roots.push_back(slot.root);
+      return success();
+    }
+    slots.push_back({slot, {slot.root}, {{"keys", slot.type.getKeys(), {}, {}}, {"values", slot.type.getValues(), {}, {}}}});
+    return success();
+  }
+
+  static StringRef inputName(BlockArgument argument) {
+    auto graph = PinnedSlot::graphOf(argument);
+    return cast<StringAttr>(graph.getInputNames()[argument.getArgNumber()]).getValue();
+  }
+
   LogicalResult applyRules(std::vector<PinnedSlot> &slots) {
     std::vector<Selectable> things;
     for (PinnedSlot &slot : slots)
@@ -112,25 +148,25 @@ private:
       ++numByType;
     } else {
       if (slot.slot.readers.empty())
-        return emitError(slot.graph.getLoc()) << side.name << " of slot '" << slot.slot.name
+        return emitError(slot.getLoc()) << side.name << " of slot '" << slot.slot.name
                                       << "' have no attention to take their type from; pin them";
-      side.pinned = computeTypeOf(slot.graph, slot.slot.readers.front());
+      side.pinned = computeTypeOf(slot.slot.readers.front());
       for (PolicyLayer reader : slot.slot.readers)
-        if (computeTypeOf(slot.graph, reader) != side.pinned) {
-          auto diagnostic = emitError(slot.graph.getLoc())
+        if (computeTypeOf(reader) != side.pinned) {
+          auto diagnostic = emitError(slot.getLoc())
                             << side.name << " of slot '" << slot.slot.name
                             << "' are read in more than one compute type; pin them to one";
           diagnostic.attachNote(slot.slot.readers.front().getLoc()) << "read in " << side.pinned << " here";
-          diagnostic.attachNote(reader.getLoc()) << "read in " << computeTypeOf(slot.graph, reader) << " here";
+          diagnostic.attachNote(reader.getLoc()) << "read in " << computeTypeOf(reader) << " here";
           return diagnostic;
         }
       ++numByCompute;
     }
     if (isWritten && side.written != side.pinned)
-      return emitError(slot.graph.getLoc()) << side.name << " of slot '" << slot.slot.name << "' are pinned to "
-                                    << spell(side.written) << " in the IR, but pin rule '" << ruleTexts[side.choice.rule]
-                                    << "' asks for " << spell(side.pinned)
-                                    << "; write auto there, or leave the slot out of the rule";
+      return emitError(slot.getLoc()) << side.name << " of slot '" << slot.slot.name << "' are pinned to "
+                                      << spell(side.written) << " in the IR, but pin rule '" << ruleTexts[side.choice.rule]
+                                      << "' asks for " << spell(side.pinned)
+                                      << "; write auto there, or leave the slot out of the rule";
     return success();
   }
 
@@ -138,14 +174,16 @@ private:
     llvm::MapVector<Value, SmallVector<BlockCacheType>> caches; // by argument
     for (PinnedSlot &entry : slots) {
       const Slot &slot = entry.slot;
-      auto [blocks, fresh] = caches.try_emplace(slot.root);
-      if (fresh)
-        blocks->second.assign(cast<CacheType>(slot.root.getType()).getBlocks().begin(),
-                              cast<CacheType>(slot.root.getType()).getBlocks().end());
-      BlockCacheType &block = blocks->second[slot.block];
-      AttentionCacheType pinned = slot.type.withElements(entry.sides[0].pinned, entry.sides[1].pinned);
-      block = BlockCacheType::get(&getContext(), slot.cross ? block.getSelf() : pinned,
-                                  slot.cross ? pinned : block.getCross());
+      const AttentionCacheType pinned = slot.type.withElements(entry.sides[0].pinned, entry.sides[1].pinned);
+      for (BlockArgument root : entry.roots) {
+        auto [blocks, fresh] = caches.try_emplace(root);
+        if (fresh)
+          blocks->second.assign(cast<CacheType>(root.getType()).getBlocks().begin(),
+                                cast<CacheType>(root.getType()).getBlocks().end());
+        BlockCacheType &block = blocks->second[slot.block];
+        block = BlockCacheType::get(&getContext(), slot.cross ? block.getSelf() : pinned,
+                                    slot.cross ? pinned : block.getCross());
+      }
     }
     for (auto &[argument, blocks] : caches)
       argument.setType(CacheType::get(&getContext(), blocks));

@@ -49,7 +49,7 @@ struct PruneOutputs : graphc::layer::impl::PruneOutputsBase<PruneOutputs> {
   using PruneOutputsBase::PruneOutputsBase;
 
   void runOnOperation() override {
-    if (failed(checkNames()))
+    if (failed(resolveNames()))
       return signalPassFailure();
     for (GraphOp graph : getOperation().getOps<GraphOp>()) {
       pruneOutput(graph);
@@ -67,26 +67,32 @@ struct PruneOutputs : graphc::layer::impl::PruneOutputsBase<PruneOutputs> {
   }
 
 private:
-  /// Every requested name must be an output of some graph.
-  LogicalResult checkNames() {
+  /// Every requested name must be an output of some graph. In a model with an
+  /// encoder `hidden_states` and `attentions` are the decoder's.
+  LogicalResult resolveNames() {
+    wanted.clear();
     llvm::SetVector<StringRef> known;
     for (GraphOp graph : getOperation().getOps<GraphOp>())
       for (Attribute name : graph.getOutput().getNames())
         known.insert(cast<StringAttr>(name).getValue());
-    for (const std::string &name : outputs)
-      if (!known.contains(name)) {
+    for (const std::string &name : outputs) {
+      wanted.push_back(name);
+      if (!known.contains(name) && known.contains("decoder_" + name))
+        wanted.back() = "decoder_" + name;
+      if (!known.contains(wanted.back())) {
         auto diagnostic = emitError(getOperation().getLoc()) << "output '" << name << "' is not known; the outputs are ";
         llvm::interleave(
             known, [&](StringRef output) { diagnostic << "'" << output << "'"; }, [&] { diagnostic << ", "; });
         return diagnostic;
       }
+    }
     return success();
   }
 
   bool keeps(GraphOp graph, StringRef name, Value value) {
     if (isCacheOutput(graph, name, value))
       return true;
-    return outputs.empty() ? !value.getDefiningOp<OptionalOp>() : llvm::is_contained(outputs, name.str());
+    return outputs.empty() ? !value.getDefiningOp<OptionalOp>() : llvm::is_contained(wanted, name.str());
   }
 
   void pruneOutput(GraphOp graph) {
@@ -117,6 +123,8 @@ private:
         ++numParameters;
       }
   }
+
+  std::vector<std::string> wanted; // as the outputs are called
 
 private:
   Counter numPruned{"outputs-pruned"};

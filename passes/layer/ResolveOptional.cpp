@@ -33,11 +33,12 @@ static void drop(MutableOperandRange operand) { operand.clear(); }
 
 /// The same attention over key and value rows instead of a cache.
 static void attendOverRows(Operation *op, StringAttr name, PolicyAttr policy, Value query, Value key, Value value,
-                           Value positions, FloatAttr scale, UnitAttr causal, IntegerAttr window, Value y,
-                           Value weights) {
+                           Value positions, Value bias, RelativeBiasAttr relative, FloatAttr scale, UnitAttr causal,
+                           IntegerAttr window, Value y, Value weights) {
   OpBuilder builder(op);
   auto direct = AttentionOp::create(builder, op->getLoc(), y.getType(), weights ? weights.getType() : Type(), name,
-                                    policy, query, key, value, /*cache=*/Value(), positions, scale, causal, window);
+                                    policy, query, key, value, /*cache=*/Value(), positions, bias, relative, scale, causal,
+                                    window);
   direct->setDiscardableAttrs(op->getDiscardableAttrDictionary());
   y.replaceAllUsesWith(direct.getY());
   if (weights)
@@ -115,8 +116,9 @@ private:
     if (auto fused = dyn_cast<CachedAttentionOp>(op);
         fused && isAbsent(fused.getCache()) && !isAbsent(fused.getQuery())) {
       attendOverRows(op, fused.getNameAttr(), fused.getPolicyAttr(), fused.getQuery(), fused.getKey(),
-                     fused.getValue(), fused.getPositions(), fused.getScaleAttr(), fused.getCausalAttr(),
-                     fused.getWindowAttr(), fused.getY(), fused.getWeights());
+                     fused.getValue(), fused.getPositions(), fused.getBias(), fused.getRelativeAttr(),
+                     fused.getScaleAttr(), fused.getCausalAttr(), fused.getWindowAttr(), fused.getY(),
+                     fused.getWeights());
       ++numAttentions;
       makeAbsent(fused.getUpdated());
       return success();
@@ -136,8 +138,8 @@ private:
     if (isAbsent(append.getKey()) || isAbsent(append.getValue()))
       return attention.emitOpError("'") << attention.getLayerName() << "' reads rows that are absent";
     attendOverRows(attention, attention.getNameAttr(), attention.getPolicyAttr(), attention.getQuery(),
-                   append.getKey(), append.getValue(), attention.getPositions(), attention.getScaleAttr(),
-                   attention.getCausalAttr(), attention.getWindowAttr(), attention.getY(), attention.getWeights());
+                   append.getKey(), append.getValue(), attention.getPositions(), attention.getBias(),
+                   attention.getRelativeAttr(), attention.getScaleAttr(), attention.getCausalAttr(), attention.getWindowAttr(), attention.getY(), attention.getWeights());
     attention.erase();
     ++numAttentions;
     return success();

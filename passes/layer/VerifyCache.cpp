@@ -45,6 +45,7 @@ struct VerifyCache : graphc::layer::impl::VerifyCacheBase<VerifyCache> {
 
   void runOnOperation() override {
     bool sound = true;
+    caches.clear();
     for (GraphOp graph : getOperation().getOps<GraphOp>()) {
       SmallVector<Slot> slots = collectSlots(graph);
       if (slots.empty())
@@ -53,6 +54,7 @@ struct VerifyCache : graphc::layer::impl::VerifyCacheBase<VerifyCache> {
         emitError(graph.getLoc(), "casts must be explicit before the cache is verified; run layer-materialize-casts");
         return signalPassFailure();
       }
+      sound &= checkShared(graph, slots);
       sound &= checkPins(slots);
       for (Operation &op : graph.getBody().front())
         for (bool holds : {checkTouch(op), checkRows(op), checkUpdate(op)})
@@ -67,6 +69,28 @@ struct VerifyCache : graphc::layer::impl::VerifyCacheBase<VerifyCache> {
   Facts *facts = nullptr;
 
 private:
+  /// Graphs that name a cache input alike share the memory, so its type is one.
+  /// Slots of a cache that was seen before are not counted again.
+  bool checkShared(GraphOp graph, SmallVectorImpl<Slot> &slots) {
+    bool sound = true;
+    for (BlockArgument argument : graph.getBody().getArguments()) {
+      if (!isa<CacheType>(argument.getType()))
+        continue;
+      auto name = cast<StringAttr>(graph.getInputNames()[argument.getArgNumber()]).getValue();
+      auto [known, fresh] = caches.try_emplace(name, argument);
+      if (fresh)
+        continue;
+      llvm::erase_if(slots, [&](const Slot &slot) { return slot.root == argument && slot.type.isPinned(); });
+      if (known->second.getType() == argument.getType())
+        continue;
+      auto diagnostic = violation(argument.getLoc()) << "cache '" << name << "' must have one type in all graphs, got "
+                                                     << argument.getType();
+      diagnostic.attachNote(known->second.getLoc()) << "here it is " << known->second.getType();
+      sound = false;
+    }
+    return sound;
+  }
+
   bool checkPins(ArrayRef<Slot> slots) {
     bool sound = true;
     for (const Slot &slot : slots) {
@@ -208,6 +232,8 @@ private:
     }
     return sound;
   }
+
+  llvm::StringMap<BlockArgument> caches; // by input name, the first graph's
 
 private:
   Counter numSlots{"slots"};

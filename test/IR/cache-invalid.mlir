@@ -270,3 +270,44 @@ layer.graph @g(%cache: !cache) attributes {input_names = ["cache"]} {
   %c = put_block_cache %block into %cache[1] : !block, !cache
   output
 }
+
+// -----
+
+!slot = !layer.attention_cache<2 x 16, full, keys = f32, values = f32>
+layer.graph @g(%k: tensor<?x2x?x16xf32>, %ids: tensor<?x?xi32>, %slot: !slot) -> (!slot) attributes {input_names = ["k", "ids", "slot"]} {
+  // expected-error@+1 {{cache_store_c1: expected a cross slot, got}}
+  %s = cache_store "s"(%k, %k, %ids) into %slot : tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x?xi32>, !slot
+  output slot = %s : !slot
+}
+
+// -----
+
+!slot = !layer.attention_cache<2 x 16, cross, keys = f32, values = f32>
+layer.graph @g(%k: tensor<?x2x?x8xf32>, %ids: tensor<?x?xi32>, %slot: !slot) -> (!slot) attributes {input_names = ["k", "ids", "slot"]} {
+  // expected-error@+1 {{cache_store_c2: key rows must be (batch, 2, tokens, 16), got}}
+  %s = cache_store "s"(%k, %k, %ids) into %slot : tensor<?x2x?x8xf32>, tensor<?x2x?x8xf32>, tensor<?x?xi32>, !slot
+  output slot = %s : !slot
+}
+
+// -----
+
+!slot = !layer.attention_cache<2 x 16, cross, keys = f32, values = bf16>
+layer.graph @g(%k: tensor<?x2x?x16xf32>, %ids: tensor<?x?xi32>, %slot: !slot) -> (!slot) attributes {casts = #layer.casts<explicit>, input_names = ["k", "ids", "slot"]} {
+  // expected-error@+1 {{cache_store_c3: value rows must have the cache's type 'bf16', got 'tensor<?x2x?x16xf32>'}}
+  %s = cache_store "s"(%k, %k, %ids) into %slot : tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x?xi32>, !slot
+  output slot = %s : !slot
+}
+
+// -----
+
+!slot = !layer.attention_cache<2 x 16, full, keys = f32, values = f32>
+!block = !layer.block_cache<self = !slot>
+!cache = !layer.cache<!block>
+!q = tensor<?x4x?x16xf32>
+!k = tensor<?x2x?x16xf32>
+!ids = tensor<?x?xi32>
+layer.graph @g(%q: !q, %k: !k, %ids: !ids, %t: tensor<8x2xf32>, %cache: !cache) -> (!cache) attributes {input_names = ["q", "k", "ids", "t", "cache"]} {
+  // expected-error@+1 {{cached_attention_c5: bias must be (buckets, 4), got 'tensor<8x2xf32>'}}
+  %a, %c = cached_attention "a"(%q, %k, %k, %ids) bias %t <max_distance = 16> in %cache[0] {causal, scale = 1.0} : !q, !k, !k, !ids, !cache bias tensor<8x2xf32> -> !q
+  output cache = %c : !cache
+}

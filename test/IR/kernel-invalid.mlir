@@ -26,7 +26,7 @@ func.func @cache_in_another_space(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, 
 // -----
 
 func.func @weights_of_other_heads(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %ks: memref<?x2x?x16xbf16, 18>, %at: memref<?xi32>, %o: memref<?x64xbf16>, %w: memref<?x2x?xf32>) {
-  // expected-error @+1 {{attention_k4: weights must be floats (rows, 4, capacity), got}}
+  // expected-error @+1 {{attention_k4: weights must be floats (rows, 4, keys), got}}
   kernel.cached_attention ins(%q, %k, %k : memref<?x64xbf16>, memref<?x32xbf16>, memref<?x32xbf16>) cache(%ks, %ks at %at, %at : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xbf16, 18>, memref<?xi32>, memref<?xi32>) outs(%o : memref<?x64xbf16>) weights(%w : memref<?x2x?xf32>) {scale = 0.25, phase = #kernel.phase<decode>, layers = ["a"]}
   return
 }
@@ -42,7 +42,7 @@ func.func @weights_that_are_integers(%q: memref<?x64xbf16>, %k: memref<?x32xbf16
 // -----
 
 func.func @rows_wider_than_the_compute_type(%q: memref<?x64xbf16>, %k: memref<?x32xf32>, %ks: memref<?x2x?x16xi8, 22>, %scales: memref<?x2x?xf32, 32>, %starts: memref<?xi32>, %o: memref<?x64xbf16>) {
-  // expected-error@+1 {{attention_k2: keys rows must fit the query's type, since they are quantised, got 'memref<?x32xf32>' for 'memref<?x64xbf16>'}}
+  // expected-error@+1 {{attention_k2: keys rows must fit the query's type, since they are quantised, got 'memref<?x32xf32>' for 'bf16'}}
   kernel.cached_attention ins(%q, %k, %k : memref<?x64xbf16>, memref<?x32xf32>, memref<?x32xf32>) cache(%ks, %ks at %starts, %starts : memref<?x2x?x16xi8, 22>, memref<?x2x?x16xi8, 22>, memref<?xi32>, memref<?xi32>) key_scales(%scales : memref<?x2x?xf32, 32>) value_scales(%scales : memref<?x2x?xf32, 32>) outs(%o : memref<?x64xbf16>) {scale = 0.25, phase = #kernel.phase<decode>, layers = ["a"]}
   return
 }

@@ -39,3 +39,15 @@ func.func @eight_bits(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %ks: memref<
   kernel.cached_attention ins(%q, %k, %k : memref<?x64xbf16>, memref<?x32xbf16>, memref<?x32xbf16>) cache(%ks, %vs at %starts, %lengths : memref<?x2x?x16xi8, 22>, memref<?x2x?x16xf8E4M3FN, 23>, memref<?xi32>, memref<?xi32>) key_scales(%kscales : memref<?x2x?xf32, 32>) value_scales(%vscales : memref<?x2x?xf32, 32>) outs(%o : memref<?x64xbf16>) {scale = 0.25, causal, phase = #kernel.phase<decode>, layers = ["self_attention"]}
   return
 }
+
+// A cross slot is read only, and written by an op of its own; rows need no cache.
+// CHECK-LABEL: func.func @other_attentions
+func.func @other_attentions(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %v: memref<?x32xf16>, %r: memref<?x64xbf16>, %ks: memref<?x2x?x16xbf16, 18>, %vs: memref<?x2x?x16xf16, 17>, %starts: memref<?xi32>, %lengths: memref<?xi32>, %t: memref<8x4xbf16>, %o: memref<?x64xbf16>) {
+  // CHECK: kernel.cache_store ins(%{{.*}}, %{{.*}} : memref<?x32xbf16>, memref<?x32xf16>) cache(%{{.*}}, %{{.*}} at %{{.*}} : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xf16, 17>, memref<?xi32>) {layers = ["cross_attention"]}
+  kernel.cache_store ins(%k, %v : memref<?x32xbf16>, memref<?x32xf16>) cache(%ks, %vs at %starts : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xf16, 17>, memref<?xi32>) {layers = ["cross_attention"]}
+  // CHECK: kernel.cached_attention ins(%{{.*}} : memref<?x64xbf16>) cache(
+  kernel.cached_attention ins(%q : memref<?x64xbf16>) cache(%ks, %vs at %starts, %lengths : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xf16, 17>, memref<?xi32>, memref<?xi32>) outs(%o : memref<?x64xbf16>) {scale = 0.25, phase = #kernel.phase<decode>, layers = ["cross_attention"]}
+  // CHECK: kernel.attention ins(%{{.*}}, %{{.*}}, %{{.*}} at %{{.*}} : memref<?x64xbf16>, memref<?x64xbf16>, memref<?x64xbf16>, memref<?xi32>) bias(%{{.*}} : memref<8x4xbf16>) outs(
+  kernel.attention ins(%q, %r, %r at %starts : memref<?x64xbf16>, memref<?x64xbf16>, memref<?x64xbf16>, memref<?xi32>) bias(%t : memref<8x4xbf16>) outs(%o : memref<?x64xbf16>) {head_dim = 16, scale = 1.0, max_distance = 20, bidirectional, phase = #kernel.phase<prefill>, layers = ["self_attention"]}
+  return
+}

@@ -223,3 +223,41 @@ layer.graph @g(%q: tensor<?x4x?x16xf32>, %k: tensor<?x2x?x16xf32>, %ids: tensor<
   %a = attention "a"(%q, %k, %k) at %ids {scale = 1.0, window = 4 : i64} : (tensor<?x4x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x?xi32>) -> tensor<?x4x?x16xf32>
   output
 }
+
+// -----
+
+layer.graph @g(%ids: tensor<?x?xi32>, %t: tensor<8x4xf32>) attributes {input_names = ["ids", "t"]} {
+  // expected-error@+1 {{embedding_c2: offset must be from 0 to below the table's rows, got 8}}
+  %y = embedding "y"(%ids, %t) {offset = 8 : i64} : (tensor<?x?xi32>, tensor<8x4xf32>) -> tensor<?x?x4xf32>
+  output
+}
+
+// -----
+
+!cross = !layer.attention_cache<2 x 16, cross, keys = f32, values = f32>
+layer.graph @g(%q: tensor<?x4x?x16xf32>, %slot: !cross, %ids: tensor<?x?xi32>) attributes {input_names = ["q", "slot", "ids"]} {
+  // expected-error@+1 {{attention_c5: a cross slot is read without causal}}
+  %a = attention "a"(%q) over %slot at %ids {causal, scale = 1.0} : (tensor<?x4x?x16xf32>, !cross, tensor<?x?xi32>) -> tensor<?x4x?x16xf32>
+  output
+}
+
+// -----
+
+layer.graph @g(%q: tensor<?x4x?x16xf32>, %k: tensor<?x2x?x16xf32>, %ids: tensor<?x?xi32>, %t: tensor<8x2xf32>) attributes {input_names = ["q", "k", "ids", "t"]} {
+  // expected-error@+1 {{attention_c6: bias must be (buckets, 4), got 'tensor<8x2xf32>'}}
+  %a = attention "a"(%q, %k, %k) at %ids bias %t <max_distance = 16> {scale = 1.0} : (tensor<?x4x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x?xi32>, tensor<8x2xf32>) -> tensor<?x4x?x16xf32>
+  output
+}
+
+// -----
+
+layer.graph @g(%q: tensor<?x4x?x16xf32>, %k: tensor<?x2x?x16xf32>, %ids: tensor<?x?xi32>, %t: tensor<8x4xf32>) attributes {input_names = ["q", "k", "ids", "t"]} {
+  // expected-error@+1 {{attention_c6: bias needs at least two buckets a direction and max_distance beyond the exact ones}}
+  %a = attention "a"(%q, %k, %k) at %ids bias %t <max_distance = 4> {scale = 1.0} : (tensor<?x4x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x?xi32>, tensor<8x4xf32>) -> tensor<?x4x?x16xf32>
+  output
+}
+
+// -----
+
+// expected-error@+1 {{relative_bias_c1: max_distance must be from 1 to 4096, got 0}}
+module attributes {r = #layer.relative_bias<max_distance = 0>} {}

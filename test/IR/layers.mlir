@@ -81,6 +81,24 @@ layer.graph @caches(%q: tensor<?x16x?x64xf32>, %k: tensor<?x8x?x128xbf16>, %v: t
   output a = %a : tensor<?x16x?x64xf32>, weights = %w : tensor<?x16x?x?xf32>, cache = %c1 : !cache
 }
 
+// What an encoder writes, and a bias of relative positions.
+// CHECK-LABEL: layer.graph @encode
+layer.graph @encode(%ids: !ids, %k: tensor<?x16x?x64xbf16>, %cache: !cache, %table: tensor<32x16xf32>, %rows: tensor<34x8xf32>) -> (tensor<?x16x?x64xbf16>, tensor<?x?x8xf32>, !cache) attributes {input_names = ["ids", "k", "cache", "table", "rows"]} {
+  // CHECK: %[[E:.*]] = embedding "e"(%ids, %rows) {offset = 2 : i64}
+  %e = embedding "e"(%ids, %rows) {offset = 2 : i64} : (!ids, tensor<34x8xf32>) -> tensor<?x?x8xf32>
+  // CHECK: scale "scaled"(%[[E]]) {factor = 8.000000e+00 : f64}
+  %scaled = scale "scaled"(%e) {factor = 8.0} : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  // CHECK: attention "biased"(%k, %k, %k) at %ids bias %table <max_distance = 128, bidirectional = unit> {scale = 1.000000e+00 : f64}
+  %a = attention "biased"(%k, %k, %k) at %ids bias %table <max_distance = 128, bidirectional = unit> {scale = 1.0} : (tensor<?x16x?x64xbf16>, tensor<?x16x?x64xbf16>, tensor<?x16x?x64xbf16>, !ids, tensor<32x16xf32>) -> tensor<?x16x?x64xbf16>
+  %b = get_block_cache %cache[5] : !cache -> !both
+  %x = get_attention_cache %b cross : !both -> !cross
+  // CHECK: cache_store "cross"(%k, %k, %ids) into %{{.*}} policy<compute = f16>
+  %x1 = cache_store "cross"(%k, %k, %ids) into %x policy<compute = f16> : tensor<?x16x?x64xbf16>, tensor<?x16x?x64xbf16>, !ids, !cross
+  %b1 = put_attention_cache %x1 into %b cross : !cross, !both
+  %c = put_block_cache %b1 into %cache[5] : !both, !cache
+  output a = %a : tensor<?x16x?x64xbf16>, scaled = %scaled : tensor<?x?x8xf32>, cache = %c : !cache
+}
+
 // An output name that is no identifier is quoted; a graph may have no output.
 // CHECK-LABEL: layer.graph @names
 // CHECK: output "hidden states" = %x

@@ -92,6 +92,43 @@ INSTANTIATE_TEST_SUITE_P(Rings, Contract, testing::Combine(testing::Values("mist
 INSTANTIATE_TEST_SUITE_P(Gpt2, Contract, testing::Combine(testing::Values("gpt2/gelu_new"), testing::Values("bf16"),
                                                           testing::ValuesIn(targetNames())), caseName);
 
+class ContractOfEncoderDecoder : public testing::TestWithParam<std::tuple<std::string, std::string>> {};
+
+TEST_P(ContractOfEncoderDecoder, HoldsOnEveryLevel) {
+  const auto &[fixture, pin] = GetParam();
+  const CompiledModel compiled = compileFixture(fixture, optionsFor(pin));
+  const int64_t layers = compiled.program().model.numLayers, sides = pin == "int8" ? 4 : 2; // scales are sides
+  const nlohmann::json certificate = certificateOf(compiled);
+  EXPECT_EQ(certificate.at("contract"), "holds");
+  EXPECT_EQ(countsOf(certificate, "layer").at("slots"), 2 * layers) << "self and cross";
+  EXPECT_EQ(countsOf(certificate, "kernel").at("slots"), 2 * sides * layers);
+  EXPECT_EQ(countsOf(certificate, "kernel").at("updates"), 3 * sides * layers)
+      << "its own in prefill and decode, the source's in the encoder";
+  int64_t cross = 0;
+  for (const auto &slot : certificate.at("cache").at("slots")) {
+    EXPECT_EQ(std::pair(slot.at("keys"), slot.at("values")), std::pair(nlohmann::json(pin), nlohmann::json(pin)));
+    cross += slot.contains("cross");
+  }
+  EXPECT_EQ(cross, layers);
+  for (const char *level : {"llvm", "llvm-optimized"})
+    EXPECT_EQ(countsOf(certificate, level).at("table-entries"), (2 * 2 + 1) * sides * layers) << level;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ContractOfEncoderDecoder,
+                         testing::Values(std::tuple("t5/relu", "bf16"), std::tuple("t5/relu", "int8"), std::tuple("bart/scaled", "f16")),
+                         [](const auto &info) { return testName({std::get<0>(info.param) + "_" + std::get<1>(info.param), 0}); });
+
+TEST(ContractRun, HoldsWhileSourcesComeAndGo) {
+  const CompiledModel compiled = compileFixture("t5/relu", optionsFor("bf16"));
+  const SessionOptions session{.batch = 3, .capacity = 24, .sourceCapacity = 40, .threads = 2};
+  const nlohmann::json run = countsOf(certificateOf(compiled, {session, folderOf("t5/relu")}), "run");
+  const int64_t perRow = 3 * 3 * 2; // layers, heads, sides
+  EXPECT_GT(run.at("rows-written"), 3 * 24 * perRow) << "more than the decoders' own rows";
+  EXPECT_EQ(int64_t(run.at("rows-written")) % perRow, 0);
+  EXPECT_GT(run.at("read-only-pages"), 0);
+  EXPECT_GT(run.at("canary-bytes"), 0);
+}
+
 TEST(ContractRun, HoldsUnderGuardAndStaysWithinThePlan) {
   const std::string demo = std::string(GRAPHC_TEST_DIR) + "/models/demo/checkpoint";
   const auto compiled = compile(demo, optionsFor("bf16"));
@@ -151,6 +188,7 @@ struct Mutation {
   Stage stage; ///< Kernel or Vector.
   void (*mutate)(mlir::ModuleOp module);
   const char *message;
+  const char *fixture = "llama/mha";
 };
 
 bool isCache(mlir::Value value) { return kernel::cacheDTypeOf(value.getType()).has_value(); }
@@ -275,16 +313,40 @@ const Mutation kMutations[] = {
        mlir::memref::ExtractAlignedPointerAsIndexOp::create(builder, store.getLoc(), store.getBase());
      },
      "'memref.extract_aligned_pointer_as_index' must not touch cache memory"},
+    {"LostSource", Stage::Kernel,
+     [](mlir::ModuleOp module) { module.walk([](kernel::CacheStoreOp store) { store.erase(); }); },
+     "are bound in 'graphc_encoder', but no kernel updates or reads them", "t5/relu"},
+    {"SourceStoredByADecoder", Stage::Kernel,
+     [](mlir::ModuleOp module) { // the query's rows, which have the width of the keys'
+       module.walk([](kernel::CachedAttentionOp attention) {
+         if (attention.getKey())
+           return;
+         mlir::OpBuilder builder(attention);
+         kernel::CacheStoreOp::create(builder, attention.getLoc(), attention.getQuery(), attention.getQuery(),
+                                      attention.getKeys(), attention.getValues(), mlir::Value(), mlir::Value(),
+                                      attention.getStarts(), attention.getLayers());
+       });
+     },
+     "which reads them: a source's rows must not change while a decoder reads them", "t5/relu"},
+    {"RowOfAnotherTokenOfTheSource", Stage::Vector,
+     [](mlir::ModuleOp module) {
+       auto store = firstStore(module, "cross_attention");
+       mlir::OpBuilder builder(store);
+       mlir::Value row = mlir::arith::AddIOp::create(builder, store.getLoc(), store.getIndices()[2],
+                                                     indexAt(builder, store.getLoc(), 1));
+       store.getIndicesMutable()[2].set(row);
+     },
+     "row is not proved to be i, i < tokens of the source", "t5/relu"},
 };
 
 /// The fixture's text after `stage`, made once.
-const std::string &textOf(Stage stage) {
-  static std::map<Stage, std::string> texts;
-  std::string &text = texts[stage];
+const std::string &textOf(Stage stage, const std::string &fixture = "llama/mha") {
+  static std::map<std::pair<Stage, std::string>, std::string> texts;
+  std::string &text = texts[{stage, fixture}];
   if (text.empty()) {
     CompileOptions options = optionsFor("bf16");
     options.stage = stage;
-    text = compileFixture("llama/mha", options).output();
+    text = compileFixture(fixture, options).output();
   }
   return text;
 }
@@ -296,7 +358,7 @@ protected:
     CompilerContext context;
     context.loadAllAvailableDialects(); // mutations add what the stage does not hold
     DiagnosticText diagnostics(&context);
-    auto module = mlir::parseSourceString<mlir::ModuleOp>(textOf(GetParam().stage), &context);
+    auto module = mlir::parseSourceString<mlir::ModuleOp>(textOf(GetParam().stage, GetParam().fixture), &context);
     EXPECT_TRUE(module) << diagnostics.takeErrors();
     if (broken)
       GetParam().mutate(*module);

@@ -19,7 +19,8 @@ static std::vector<Ids> idLists(const nlohmann::json &json, const char *key) {
 Golden readGolden(const std::string &fixture) {
   auto json = parseJsonFile(folderOf(fixture) + "/golden.json");
   EXPECT_TRUE(json.ok()) << json.status();
-  return {idLists(*json, "prompts"), idLists(*json, "greedy"), json->at("session_length").get<int64_t>(),
+  return {idLists(*json, "prompts"), idLists(*json, "greedy"),
+          json->contains("decoder_prompts") ? idLists(*json, "decoder_prompts") : std::vector<Ids>(), json->at("session_length").get<int64_t>(),
           json->at("logits_range").get<double>(), json->at("tolerance").get<double>()};
 }
 
@@ -51,6 +52,12 @@ std::unique_ptr<Session> openSession(std::shared_ptr<const Model> model, Session
   auto session = Session::create(std::move(model), options);
   EXPECT_TRUE(session.ok()) << session.status();
   return std::move(*session);
+}
+
+void encode(Session &session, int64_t sequence, const Ids &source) {
+  const Source read{sequence, source};
+  const absl::Status status = session.encode({&read, 1});
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 std::vector<float> logitsOf(Session &session, int64_t sequence, std::span<const int32_t> ids) {

@@ -15,6 +15,7 @@ using Ids = std::vector<int32_t>;
 
 struct Golden {
   std::vector<Ids> prompts, greedy;
+  std::vector<Ids> decoderPrompts; ///< With an encoder; prompts are its sources.
   int64_t sessionLength = 0;
   double range = 0;     ///< Of the logits.
   double tolerance = 0; ///< 2e-5 of it.
@@ -24,6 +25,9 @@ inline const std::vector<std::string> kFixtures = {
     "llama/mha", "llama/mqa_bias_one_layer", "llama/linear", "llama/dynamic", "llama/yarn", "llama/yarn_mscale",
     "llama/longrope", "llama/longrope_short", "llama/llama3", "mistral/window", "mistral/no_window", "gpt2/gelu_new", "gpt2/prefixless",
     "gpt2/relu_unscaled_untied", "gpt2/gelu_inverse_layer"};
+
+/// Those with an encoder.
+inline const std::vector<std::string> kEncoderDecoders = {"t5/relu", "t5/gated_gelu", "bart/scaled", "bart/relu"};
 
 inline std::string folderOf(const std::string &fixture) { return std::string(GRAPHC_TEST_DIR) + "/models/" + fixture; }
 
@@ -45,6 +49,8 @@ CompiledModel compileFixture(const std::string &fixture, const CompileOptions &o
 std::shared_ptr<const Model> openModel(const CompiledModel &compiled, const std::string &fixture);
 std::unique_ptr<Session> openSession(std::shared_ptr<const Model> model, SessionOptions options);
 
+/// Lets one sequence read a source.
+void encode(Session &session, int64_t sequence, const Ids &source);
 /// Logits of all `ids` of one sequence: (ids, vocab).
 std::vector<float> logitsOf(Session &session, int64_t sequence, std::span<const int32_t> ids);
 /// Greedy continuation of a prompt in a new session.

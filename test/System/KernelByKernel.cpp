@@ -22,13 +22,13 @@ struct KernelByKernel::Models {
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::optional<Checkpoint> checkpoint;
   std::optional<reference::CheckpointParameters> parameters;
-  std::optional<reference::Interpreter> interpreter;
+  std::optional<reference::Interpreter> interpreter, encoder;
   reference::CacheState cache;
   std::unique_ptr<Session> session;
 };
 
 KernelByKernel::KernelByKernel(const std::string &layers, CompiledModel compiled, const std::string &folder,
-                               int64_t sessionLength, int64_t chunk)
+                               int64_t sessionLength, int64_t chunk, int64_t sourceLength)
     : models(std::make_unique<Models>(std::move(compiled))) {
   for (const TracedKernel &kernel : models->compiled.program().kernels)
     for (const TracedKernel::Value &value : kernel.outputs)
@@ -47,12 +47,22 @@ KernelByKernel::KernelByKernel(const std::string &layers, CompiledModel compiled
   reference.observe = [this](mlir::Operation *op, unsigned result, const reference::Tensor &tensor) {
     values[traceName(op->getResult(result))] = tensor;
   };
-  models->interpreter.emplace(*reference::Interpreter::create(*models->module, *models->parameters, reference));
-  models->cache = *models->interpreter->createCache(1, sessionLength);
+  models->module->walk([this](layer::ScaleOp op) {
+    if (auto source = mlir::dyn_cast<mlir::OpResult>(op.getX()))
+      scales[op.getLayerName().str()] = {traceName(source), float(op.getFactor().convertToDouble())};
+  });
+  const bool hasEncoder = models->compiled.program().hasEncoder();
+  const auto interpreterOf = [&](const std::string &graph) {
+    return *reference::Interpreter::create(*models->module, *models->parameters, reference, graph);
+  };
+  models->interpreter.emplace(interpreterOf(hasEncoder ? layer::kMainGraph.str() : ""));
+  if (hasEncoder)
+    models->encoder.emplace(interpreterOf(layer::kEncodeGraph.str()));
+  models->cache = *models->interpreter->createCache(1, sessionLength, sourceLength);
 
   auto model = Model::open(*models->compiled.executable(), folder);
   EXPECT_TRUE(model.ok()) << model.status();
-  models->session = openSession(*model, {.capacity = sessionLength, .chunk = chunk, .logitRows = chunk});
+  models->session = openSession(*model, {.capacity = sessionLength, .sourceCapacity = sourceLength, .chunk = chunk, .logitRows = chunk});
   const absl::Status hooked =
       TraceAccess::set(*models->session, [this](const CallView &call, int64_t k) { compareKernel(call, k); });
   EXPECT_TRUE(hooked.ok()) << hooked;
@@ -60,9 +70,22 @@ KernelByKernel::KernelByKernel(const std::string &layers, CompiledModel compiled
 
 KernelByKernel::~KernelByKernel() = default;
 
+static reference::Tensor tensorOf(const std::vector<int32_t> &ids) {
+  return {DType::I32, {1, int64_t(ids.size())}, std::vector<double>(ids.begin(), ids.end())};
+}
+
+void KernelByKernel::encode(const std::vector<int32_t> &ids) {
+  values.clear();
+  ASSERT_TRUE(models->encoder);
+  const auto outputs = models->encoder->run(tensorOf(ids), nullptr, &models->cache);
+  ASSERT_TRUE(outputs.ok()) << outputs.status();
+  system_test::encode(*models->session, 0, ids);
+  compareCache();
+}
+
 void KernelByKernel::step(const std::vector<int32_t> &ids) {
   values.clear();
-  const reference::Tensor input(DType::I32, {1, int64_t(ids.size())}, std::vector<double>(ids.begin(), ids.end()));
+  const reference::Tensor input = tensorOf(ids);
   auto outputs = models->interpreter->run(input, nullptr, &models->cache);
   ASSERT_TRUE(outputs.ok()) << outputs.status();
   logitsOf(*models->session, 0, ids);
@@ -91,11 +114,17 @@ void KernelByKernel::finish() {
     EXPECT_TRUE(compared.contains(name)) << name << " was never compared";
 }
 
-/// Against the interval; or, for a cast of another result of the same kernel,
-/// against that result: it may differ from the reference within its own bound,
-/// and then its cast must differ with it.
-static void compareValue(const std::string &name, const reference::Tensor &tensor, const std::vector<double> &actual,
-                         const std::map<std::string, std::vector<double>> &results) {
+/// Against the interval; or, for a cast or a multiple of another result of the same
+/// kernel, against that result: it may differ from the reference within its own
+/// bound, and then what is made of it must differ with it.
+void KernelByKernel::compareValue(const std::string &name, const reference::Tensor &tensor, const std::vector<double> &actual,
+                                  const std::map<std::string, std::vector<double>> &results) const {
+  if (const auto scale = scales.find(name); scale != scales.end())
+    if (const auto source = results.find(scale->second.first); source != results.end()) {
+      for (size_t i = 0; i < actual.size(); ++i)
+        ASSERT_EQ(actual[i], roundTo(tensor.dtype, double(float(source->second[i]) * scale->second.second))) << name << " element " << i;
+      return;
+    }
   const size_t as = name.rfind(" as ");
   if (const auto source = results.find(name.substr(0, as)); as != name.npos && source != results.end()) {
     for (size_t i = 0; i < actual.size(); ++i)
@@ -143,13 +172,15 @@ void KernelByKernel::compareCache() {
     }
     if (binding.kind != Binding::Kind::Cache)
       continue;
-    const reference::CacheSlot &slot = cache.blocks[binding.block].self;
+    const reference::CacheSlot &slot = binding.isOfCross() ? *cache.blocks[binding.block].cross : cache.blocks[binding.block].self;
     const reference::CacheRows &side = binding.isOfKeys() ? slot.keys : slot.values;
     const reference::Tensor &rows = binding.isScales() ? side.scales : side.rows;
     const int64_t capacity = rows.dim(2), width = binding.isScales() ? 1 : rows.dim(3);
     const int64_t ring = dimValue(call.program, binding.dims[2], call.dims);
+    const int64_t first = binding.isOfCross() ? 0 : std::max<int64_t>(0, reached - ring);
+    const int64_t end = binding.isOfCross() ? slot.written[0] : length();
     for (int64_t h = 0; h < rows.dim(1); ++h)
-      for (int64_t t = std::max<int64_t>(0, reached - ring); t < length(); ++t)
+      for (int64_t t = first; t < end; ++t)
         for (int64_t d = 0; d < width; ++d) {
           const int64_t at = (h * ring + t % ring) * width + d;
           ASSERT_EQ(loadElement(binding.dtype, static_cast<char *>(call.pointers[i]) + at * byteSize(binding.dtype)),

@@ -4,6 +4,8 @@
 #include "Fixture.h"
 #include "KernelByKernel.h"
 
+#include <algorithm>
+
 using namespace graphc;
 using namespace graphc::system_test;
 
@@ -12,15 +14,18 @@ namespace {
 using Combination = std::tuple<std::string, std::string, std::string, std::string>;
 class Kernels : public testing::TestWithParam<Combination> {};
 
-/// A prompt and a decode step.
+/// A prompt, or a source and what its decoder starts with, and a decode step.
 void compareKernels(const std::string &fixture, CompileOptions options) {
   const Golden golden = readGolden(fixture);
   options.stage = Stage::Layer;
   const std::string layers = compileFixture(fixture, options).output();
   options.stage = Stage::Object;
   options.trace = true;
-  KernelByKernel kernels(layers, compileFixture(fixture, options), folderOf(fixture), golden.sessionLength, golden.sessionLength);
-  kernels.step(golden.prompts[0]);
+  KernelByKernel kernels(layers, compileFixture(fixture, options), folderOf(fixture), golden.sessionLength, golden.sessionLength,
+                         int64_t(golden.prompts[0].size()));
+  if (!golden.decoderPrompts.empty())
+    kernels.encode(golden.prompts[0]);
+  kernels.step(golden.decoderPrompts.empty() ? golden.prompts[0] : golden.decoderPrompts[0]);
   kernels.step({golden.greedy[0][0]});
   kernels.finish();
 }
@@ -33,6 +38,8 @@ TEST_P(Kernels, everyResultIsWithinItsBound) {
   options.policy = {"compute=" + compute + ",output=" + output};
   options.pins = {pin};
   options.outputs = {"logits", "hidden_states", "attentions"};
+  if (std::ranges::find(kEncoderDecoders, fixture) != kEncoderDecoders.end())
+    options.outputs.insert(options.outputs.end(), {"cross_attentions", "encoder_hidden_states", "encoder_attentions"});
   compareKernels(fixture, options);
 }
 
@@ -70,6 +77,15 @@ INSTANTIATE_TEST_SUITE_P(EightBitSides, Kernels,
 INSTANTIATE_TEST_SUITE_P(Fixtures, Kernels,
                          testing::Combine(testing::ValuesIn(kFixtures), testing::Values("bf16"), testing::Values("f32"),
                                           testing::Values("bf16")),
+                         combinationName);
+INSTANTIATE_TEST_SUITE_P(EncoderDecoders, Kernels,
+                         testing::Combine(testing::ValuesIn(kEncoderDecoders), testing::Values("f32", "bf16"),
+                                          testing::Values("f32"), testing::Values("bf16")),
+                         combinationName);
+INSTANTIATE_TEST_SUITE_P(EncoderDecoderPins, Kernels,
+                         testing::Combine(testing::Values("t5/relu"), testing::Values("bf16"), testing::Values("bf16"),
+                                          testing::Values("*.cross_attention:k=f32,v=f16", "f16", "int8", "f8E4M3FN", "f8E5M2",
+                                                          "*.cross_attention:k=int8,v=f16", "*.self_attention:f8E4M3FN")),
                          combinationName);
 
 /// Fixture, compute, output: the policies under which leaves are cast in every

@@ -99,14 +99,106 @@ def gpt2_tensors(fixture, seed):
     return d.tensors
 
 
+def t5_tensors(fixture, seed):
+    c, d = fixture.config, Draw(seed)
+    hidden, ffn, inner = c["d_model"], c["d_ff"], c["num_heads"] * c["d_kv"]
+    gated = c["feed_forward_proj"].startswith("gated-")
+    # Scores are not scaled: queries and keys are smaller by the square root of the usual factor each.
+    gain = 1.5 / c["d_kv"] ** 0.25
+
+    def norm(name):
+        d.normal(name + ".weight", (hidden,), 0.2, mean=1.0)
+
+    def attention(name, gain):
+        d.linear(name + ".q", inner, hidden, False, gain=gain)
+        d.linear(name + ".k", inner, hidden, False, gain=gain)
+        d.linear(name + ".v", inner, hidden, False)
+        d.linear(name + ".o", hidden, inner, False)
+
+    d.normal("shared.weight", (c["vocab_size"], hidden), fixture.embedding_std)
+    layers = {"encoder": c["num_layers"], "decoder": c.get("num_decoder_layers", c["num_layers"])}
+    for side, count in layers.items():
+        for i in range(count):
+            p = f"{side}.block.{i}.layer."
+            attention(p + "0.SelfAttention", gain)
+            if i == 0:
+                d.normal(p + "0.SelfAttention.relative_attention_bias.weight",
+                         (c.get("relative_attention_num_buckets", 32), c["num_heads"]), 1.0)
+            norm(p + "0.layer_norm")
+            if side == "decoder":
+                attention(p + "1.EncDecAttention", gain)
+                norm(p + "1.layer_norm")
+            dense = p + ("2" if side == "decoder" else "1")
+            for name in ("wi_0", "wi_1") if gated else ("wi",):
+                d.linear(f"{dense}.DenseReluDense.{name}", ffn, hidden, False)
+            d.linear(dense + ".DenseReluDense.wo", hidden, ffn, False)
+            norm(dense + ".layer_norm")
+        norm(f"{side}.final_layer_norm")
+    if not c.get("tie_word_embeddings", True):
+        d.linear("lm_head", c["vocab_size"], hidden, False)
+    return d.tensors
+
+
+def bart_tensors(fixture, seed):
+    c, d = fixture.config, Draw(seed)
+    hidden = c["d_model"]
+
+    def norm(name):
+        d.normal(name + ".weight", (hidden,), 0.2, mean=1.0)
+        d.normal(name + ".bias", (hidden,), 0.2)
+
+    def attention(name):
+        d.linear(name + ".q_proj", hidden, hidden, True, gain=1.5)
+        d.linear(name + ".k_proj", hidden, hidden, True, gain=1.5)
+        d.linear(name + ".v_proj", hidden, hidden, True)
+        d.linear(name + ".out_proj", hidden, hidden, True)
+        norm(name + "_layer_norm")
+
+    d.normal("final_logits_bias", (1, c["vocab_size"]), 0.2)
+    # A scaled embedding is drawn smaller, so that the positions beside it keep their weight.
+    std = fixture.embedding_std / (hidden**0.5 if c["scale_embedding"] else 1.0)
+    d.normal("model.shared.weight", (c["vocab_size"], hidden), std)
+    for side in ("encoder", "decoder"):
+        ffn = c[side + "_ffn_dim"]
+        d.normal(f"model.{side}.embed_positions.weight", (c["max_position_embeddings"] + 2, hidden), 1.0)
+        norm(f"model.{side}.layernorm_embedding")
+        for i in range(c[side + "_layers"]):
+            p = f"model.{side}.layers.{i}."
+            attention(p + "self_attn")
+            if side == "decoder":
+                attention(p + "encoder_attn")
+            d.linear(p + "fc1", ffn, hidden, True)
+            d.linear(p + "fc2", hidden, ffn, True)
+            norm(p + "final_layer_norm")
+    if fixture.store_head:
+        d.tensors["lm_head.weight"] = d.tensors["model.shared.weight"]
+    return d.tensors
+
+
+# Of each family: what draws its tensors, transformers' names, and what an old config.json has beside the geometry.
+FAMILIES = {
+    "llama": (llama_tensors, "LlamaForCausalLM", transformers.LlamaConfig,
+              dict(hidden_act="silu", initializer_range=0.02, use_cache=True, pretraining_tp=1, attention_bias=False)),
+    "mistral": (llama_tensors, "MistralForCausalLM", transformers.MistralConfig,
+                dict(hidden_act="silu", initializer_range=0.02, use_cache=True)),
+    "gpt2": (gpt2_tensors, "GPT2LMHeadModel", transformers.GPT2Config,
+             dict(attn_pdrop=0.1, embd_pdrop=0.1, resid_pdrop=0.1)),
+    "t5": (t5_tensors, "T5ForConditionalGeneration", transformers.T5Config,
+           dict(is_encoder_decoder=True, dropout_rate=0.1, initializer_factor=1.0, n_positions=512, pad_token_id=0,
+                use_cache=True, output_past=True, decoder_start_token_id=0)),
+    "bart": (bart_tensors, "BartForConditionalGeneration", transformers.BartConfig,
+             dict(is_encoder_decoder=True, dropout=0.1, attention_dropout=0.1, activation_dropout=0.1, init_std=0.02,
+                  classif_dropout=0.0, classifier_dropout=0.0, normalize_before=False, normalize_embedding=True,
+                  add_final_layer_norm=False, pad_token_id=1, decoder_start_token_id=2, use_cache=True)),
+}
+
+
 def config_json(fixture):
     """Contents of config.json in the fixture's spelling, without any end token unless the fixture asks for one."""
     ends = dict(bos_token_id=None, eos_token_id=None)
     llama = fixture.is_llama_like
-    architecture = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "gpt2": "GPT2LMHeadModel"}[fixture.family]
+    _, architecture, make, old = FAMILIES[fixture.family]
     if fixture.style == "new":
-        make = {"llama": transformers.LlamaConfig, "mistral": transformers.MistralConfig,
-                "gpt2": transformers.GPT2Config}[fixture.family]
         rope = dict(rope_parameters=dict(fixture.rope)) if llama else {}
         config = make(architectures=[architecture], dtype=fixture.dtype, **{**ends, **fixture.extra_config},
                       **fixture.config, **rope)
@@ -114,12 +206,9 @@ def config_json(fixture):
         # The difference form leaves out what equals the class's default; "no token" is not the default.
         return {**{k: None for k in ends if k not in fixture.extra_config}, **written, **fixture.extra_config}
     written = dict(architectures=[architecture], model_type=fixture.family, **ends)
-    if llama:
-        written.update(hidden_act="silu", initializer_range=0.02, use_cache=True)
-        if fixture.family == "llama":
-            written.update(pretraining_tp=1, attention_bias=False)
-    else:
-        written.update(attn_pdrop=0.1, embd_pdrop=0.1, resid_pdrop=0.1, n_ctx=fixture.config["n_positions"])
+    written.update(old)
+    if fixture.family == "gpt2":
+        written.update(n_ctx=fixture.config["n_positions"])
     geometry = {k: v for k, v in fixture.config.items() if v is not None}
     return dict(sorted({**written, **geometry, **fixture.old_rope, "torch_dtype": fixture.dtype,
                         "transformers_version": "4.44.0", **fixture.extra_config}.items()))
@@ -127,7 +216,7 @@ def config_json(fixture):
 
 def write_checkpoint(fixture, seed, folder):
     """Writes config.json and the tensors, in one file or in shards with an index; returns the stored tensors."""
-    make = llama_tensors if fixture.is_llama_like else gpt2_tensors
+    make = FAMILIES[fixture.family][0]
     dtype = getattr(torch, fixture.dtype)
     tensors = {name: torch.from_numpy(np.ascontiguousarray(t)).to(dtype).clone()
                for name, t in make(fixture, seed).items()}

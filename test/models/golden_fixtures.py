@@ -21,6 +21,7 @@ class Fixture:
     extra_config:   further keys put into config.json as they are
     buffers:        stores the buffers that old checkpoints carry and a reader must skip
     store_head:     stores lm_head.weight although it is tied
+    prefix_lengths: of an encoder and decoder: tokens the decoder starts with, one for each prompt, which is the source
     attentions:     also stores the attention weights that `output_attentions` gives
     """
 
@@ -40,6 +41,7 @@ class Fixture:
     extra_config: dict = field(default_factory=dict)
     buffers: bool = False
     store_head: bool = False
+    prefix_lengths: tuple = ()
     attentions: bool = False
 
     @property
@@ -50,7 +52,7 @@ class Fixture:
     @property
     def session_length(self) -> int:
         """Longest prompt plus the generated tokens: the length that `dynamic` and `longrope` are computed for."""
-        return max(self.prompt_lengths) + self.new_tokens
+        return max(self.prefix_lengths or self.prompt_lengths) + self.new_tokens
 
 
 SHORT = (5, 1, 11)
@@ -65,6 +67,17 @@ def llama(hidden, heads, kv, ffn, vocab, layers, **more):
 def gpt2(hidden, heads, inner, vocab, layers, positions, **more):
     return dict(n_embd=hidden, n_head=heads, n_inner=inner, vocab_size=vocab, n_layer=layers, n_positions=positions,
                 **more)
+
+
+def t5(hidden, heads, head, ffn, vocab, **more):
+    return dict(d_model=hidden, num_heads=heads, d_kv=head, d_ff=ffn, vocab_size=vocab, **more)
+
+
+def bart(hidden, encoder, decoder, vocab, positions, **more):
+    """encoder and decoder: (layers, heads, ffn)."""
+    sides = {f"{side}_{key}": n for side, sizes in (("encoder", encoder), ("decoder", decoder))
+             for key, n in zip(("layers", "attention_heads", "ffn_dim"), sizes)}
+    return dict(d_model=hidden, vocab_size=vocab, max_position_embeddings=positions, **sides, **more)
 
 
 FIXTURES = [
@@ -160,4 +173,22 @@ FIXTURES = [
         gpt2(36, 1, 58, 95, 3, 64, layer_norm_epsilon=1e-3, activation_function="gelu",
              scale_attn_by_inverse_layer_idx=True, reorder_and_upcast_attn=True),
         "bfloat16", LONG, shards=2, embedding_std=0.3),
+    Fixture(
+        "t5", "relu", "plain relu ffn, tied head with scaled logits, three decoder blocks on two, few buckets",
+        t5(32, 3, 12, 52, 101, num_layers=2, num_decoder_layers=3, relative_attention_num_buckets=8,
+           relative_attention_max_distance=12, layer_norm_epsilon=1e-3, feed_forward_proj="relu"),
+        "float32", (9, 1, 23), new_tokens=12, prefix_lengths=(1, 3, 9), embedding_std=0.05, attentions=True),
+    Fixture(
+        "t5", "gated_gelu", "gated gelu, own head with unscaled logits, default buckets, num_decoder_layers absent",
+        t5(40, 2, 20, 46, 93, num_layers=2, layer_norm_epsilon=1e-3, feed_forward_proj="gated-gelu",
+           tie_word_embeddings=False),
+        "bfloat16", LONG, style="old", prefix_lengths=(2, 1, 21)),
+    Fixture(
+        "bart", "scaled", "scaled embedding, unequal depths, heads and ffn sizes, gelu, bias of the logits",
+        bart(36, (1, 3, 50), (2, 2, 58), 89, 64, scale_embedding=True, activation_function="gelu"),
+        "float32", SHORT, prefix_lengths=(1, 2, 4), embedding_std=0.1, attentions=True),
+    Fixture(
+        "bart", "relu", "relu, three encoder blocks on two, odd head sizes, positions used to the last",
+        bart(40, (3, 5, 70), (2, 4, 62), 97, 37, scale_embedding=False, activation_function="relu"),
+        "float16", LONG, style="old", prefix_lengths=(3, 1, 2), embedding_std=0.1, store_head=True),
 ]

@@ -1,7 +1,7 @@
 """The mistakes a fixture must be able to show: each one is made on a copy of the model and the logits are compared.
 
 A mutation is (name, change, causal): `change` edits the copied model in place; `causal` False lets every query see one
-future key. Where a wrong convention equals a permutation of weights (rope pairing, order of the kv groups), the
+future key, and "encoder" lets an encoder see no future key. Where a wrong convention equals a permutation of weights (rope pairing, order of the kv groups), the
 weights are permuted, so that no code of transformers is patched.
 """
 
@@ -200,12 +200,110 @@ def gpt2_mutations(model, length):
     yield "one future key visible", lambda model: None, False
 
 
+def encoder_decoder_mutations():
+    yield "one future key visible", lambda model: None, False
+    yield "encoder causal", lambda model: None, "encoder"
+
+
+def t5_mutations(model, length):
+    config = model.config
+    attentions = [module for module in model.modules() if hasattr(module, "has_relative_attention_bias")]
+    kind, norm = type(attentions[0]), type(model.encoder.final_layer_norm)
+    dense = type(model.encoder.block[0].layer[1].DenseReluDense)
+    tables = [n for n, _ in model.named_parameters() if "relative_attention_bias" in n]
+
+    def rolled(name):
+        def change(model):
+            table = model.get_parameter(name)
+            table.data = table.data.roll(1, 0)
+        return change
+
+    def turned(side):
+        def change(model):
+            attention = getattr(model, side).block[0].layer[0].SelfAttention
+            attention.is_decoder = not attention.is_decoder
+        return change
+
+    def logits_scale(model):
+        model.config.scale_decoder_outputs = not model.config.scale_decoder_outputs
+
+    def other_head(model):
+        shared = model.shared.weight.data
+        tied = torch.equal(model.lm_head.weight, model.shared.weight)
+        model.lm_head.weight = nn.Parameter(shared.flip(0).clone() if tied else shared.clone())
+
+    def gate_and_up_swapped(model):
+        for module in model.modules():
+            if hasattr(module, "wi_0"):
+                module.wi_0, module.wi_1 = module.wi_1, module.wi_0
+
+    yield from parameters_dropped(model)
+    for name in tables:
+        yield f"{name} dropped", fill(name, 0.0), True
+        yield f"{name} one bucket off", rolled(name), True
+    yield "encoder buckets in one direction", turned("encoder"), True
+    yield "decoder buckets in both directions", turned("decoder"), True
+    # Fewer buckets than the table has stay within it.
+    buckets = config.relative_attention_num_buckets
+    yield "half the buckets", set_all(kind, relative_attention_num_buckets=lambda n: buckets // 2), True
+    yield "max_distance doubled", set_all(kind, relative_attention_max_distance=lambda n: 2 * n), True
+    yield "attention scaled", set_all(kind, scaling=lambda s: config.d_kv**-0.5), True
+    yield "logits scale negated", logits_scale, True
+    yield "head tied or not", other_head, True
+    yield "norm eps times 100", set_all(norm, variance_epsilon=lambda e: 100 * e), True
+    for other in ("gelu", "gelu_new", "relu", "silu"):
+        if other != config.dense_act_fn:
+            yield f"activation {other}", set_all(dense, act=ACT2FN[other]), True
+    if config.is_gated_act:
+        yield "gate and up swapped", gate_and_up_swapped, True
+    yield from encoder_decoder_mutations()
+
+
+def bart_mutations(model, length):
+    config = model.config
+    kind = type(model.model.encoder.layers[0].self_attn)
+    layers = type(model.model.encoder.layers[0]), type(model.model.decoder.layers[0])
+
+    def positions_rolled(side, rows):
+        def change(model):
+            table = getattr(model.model, side).embed_positions.weight
+            table.data = table.data.roll(rows, 0)
+        return change
+
+    def embedding_scale(model):
+        root = config.d_model**0.5
+        for side in (model.model.encoder, model.model.decoder):
+            side.embed_tokens.embed_scale = 1.0 if config.scale_embedding else root
+
+    def no_logits_bias(model):
+        model.final_logits_bias.fill_(0)
+
+    for name, change, causal in parameters_dropped(model):
+        if ".k_proj." not in name:  # it adds the same to every score of a query, which softmax removes
+            yield name, change, causal
+    yield "final_logits_bias dropped", no_logits_bias, True
+    yield head_mutation(model)
+    for side in ("encoder", "decoder"):
+        yield f"{side} positions shifted by one", positions_rolled(side, -1), True
+        yield f"{side} positions without their offset", positions_rolled(side, 2), True
+    yield "scale_embedding negated", embedding_scale, True
+    yield "attention scale 10% larger", set_all(kind, scaling=lambda s: 1.1 * s), True
+    yield "norm eps times 1000", set_all(nn.LayerNorm, eps=lambda e: 1000 * e), True
+    for other in ("gelu", "gelu_new", "relu", "silu"):
+        if other != config.activation_function:
+            yield f"activation {other}", set_all(layers, activation_fn=ACT2FN[other]), True
+    yield from encoder_decoder_mutations()
+
+
+MUTATIONS = {"llama": llama_mutations, "mistral": llama_mutations, "gpt2": gpt2_mutations, "t5": t5_mutations, "bart": bart_mutations}
+
+
 def mutations(model, length):
-    make = llama_mutations if model.config.model_type in ("llama", "mistral") else gpt2_mutations
-    return make(model, length)
+    return MUTATIONS[model.config.model_type](model, length)
 
 
 def is_near_identical(name, config):
     """The two forms of gelu differ by at most 5e-4: this swap is asked to exceed the tolerance, not a hundred of it."""
     pair = {"activation gelu": "gelu_new", "activation gelu_new": "gelu"}
-    return name in pair and getattr(config, "activation_function", "") == pair[name]
+    used = getattr(config, "activation_function", getattr(config, "dense_act_fn", ""))
+    return name in pair and used == pair[name]

@@ -27,10 +27,10 @@ import numpy as np
 import torch
 import transformers
 
-from golden_checkpoint import write_checkpoint
+from golden_checkpoint import FAMILIES, write_checkpoint
 from golden_fixtures import FIXTURES
 from golden_mutations import fix_rope, is_near_identical, mutations
-from golden_reference import gpt2_logits, llama_logits
+from golden_reference import ORACLES
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOLERANCE = 2e-5  # of the logits' range: what an f32 run may differ from a golden
@@ -48,10 +48,14 @@ class Rejected(Exception):
 
 def load(folder, fixture):
     """The checkpoint as a user of transformers gets it, in float32, with the session's rope."""
-    model, info = transformers.AutoModelForCausalLM.from_pretrained(
+    loader = transformers.AutoModelForSeq2SeqLM if fixture.prefix_lengths else transformers.AutoModelForCausalLM
+    model, info = loader.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
     assert not info["missing_keys"] and not info["mismatched_keys"], info
     assert fixture.buffers or not info["unexpected_keys"], info
+    if fixture.prefix_lengths:
+        own = fixture.config.get("tie_word_embeddings", True) is False
+        assert torch.equal(model.lm_head.weight, model.get_input_embeddings().weight) != own
     model.eval()
     if fixture.is_llama_like:
         expected = fixture.rope
@@ -61,30 +65,75 @@ def load(folder, fixture):
     return model
 
 
-def forward(model, ids, causal=True, **more):
-    """Logits (tokens, vocab) of one sequence alone; without `causal` each query also sees the next key."""
-    tokens = torch.tensor([ids])
-    mask = None
-    if not causal:
-        n = len(ids)
-        mask = torch.full((n, n), torch.finfo(torch.float32).min).triu(2)[None, None]
-    return model(tokens, attention_mask=mask, **more)
+def hiding(n, first):
+    """An additive mask (1, 1, n, n) of the keys from `first` behind the query on."""
+    return torch.full((n, n), torch.finfo(torch.float32).min).triu(first)[None, None]
 
 
-def greedy(model, ids, count):
+def forward(model, prompt, causal=True, **more):
+    """Logits (tokens, vocab) of one sequence alone; without `causal` each query also sees the next key. A prompt with a
+    source is (source, what the decoder starts with), and causal "encoder" hides the future from the encoder."""
+    if not isinstance(prompt, tuple):
+        return model(torch.tensor([prompt]), attention_mask=None if causal else hiding(len(prompt), 2), **more)
+    source, prefix = prompt
+    mask = None if causal else hiding(len(prefix), 2)
+    encoded = None
+    if causal == "encoder":
+        encoded = model.get_encoder()(torch.tensor([source]), attention_mask=hiding(len(source), 1), return_dict=True)
+    return model(torch.tensor([source]), decoder_input_ids=torch.tensor([prefix]), decoder_attention_mask=mask,
+                 encoder_outputs=encoded, **more)
+
+
+def stepper(model, prompt):
+    """A function that feeds the model more tokens of the sequence, with cache, and returns what it gives."""
+    state, encoded = dict(past_key_values=None), {}
+    if isinstance(prompt, tuple):
+        encoded = dict(encoder_outputs=model.get_encoder()(torch.tensor([prompt[0]]), return_dict=True))
+
+    def step(ids):
+        tokens = torch.tensor([ids])
+        fed = dict(decoder_input_ids=tokens, **encoded) if encoded else dict(input_ids=tokens)
+        out = model(**fed, use_cache=True, past_key_values=state["past_key_values"])
+        state["past_key_values"] = out.past_key_values
+        return out
+    return step
+
+
+def own_tokens(prompt):
+    """The tokens whose logits are wanted."""
+    return prompt[1] if isinstance(prompt, tuple) else prompt
+
+
+def longer(prompt, new):
+    return (prompt[0], prompt[1] + new) if isinstance(prompt, tuple) else prompt + new
+
+
+def greedy(model, prompt, count):
     """(tokens, margins) of `count` greedy steps with cache; a margin is best minus second logit."""
-    out = model(torch.tensor([ids]), use_cache=True)
+    step = stepper(model, prompt)
+    out = step(own_tokens(prompt))
     tokens, margins = [], []
     for _ in range(count):
         best = out.logits[0, -1].topk(2)
         tokens.append(int(best.indices[0]))
         margins.append(float(best.values[0] - best.values[1]))
-        out = model(torch.tensor([tokens[-1:]]), past_key_values=out.past_key_values, use_cache=True)
+        out = step(tokens[-1:])
     return tokens, margins
 
 
+def right_padded(sequences):
+    """(ids, mask) of one batch."""
+    ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(s) for s in sequences], batch_first=True)
+    return ids, torch.tensor([[int(i < len(s)) for i in range(ids.shape[1])] for s in sequences])
+
+
 def batch_error(model, prompts, logits):
-    """Largest difference between the prompts run as one left-padded batch with explicit positions and run alone."""
+    """Largest difference between the prompts run as one left-padded batch with explicit positions and run alone. With
+    sources: right-padded, since their positions cannot be given."""
+    if isinstance(prompts[0], tuple):
+        (ids, mask), (prefix, _) = (right_padded([p[k] for p in prompts]) for k in (0, 1))
+        batch = model(ids, attention_mask=mask, decoder_input_ids=prefix).logits
+        return max(float((batch[row, :len(p[1])] - logits[row]).abs().max()) for row, p in enumerate(prompts))
     width = max(map(len, prompts))
     ids = torch.zeros(len(prompts), width, dtype=torch.long)
     mask = torch.zeros_like(ids)
@@ -100,13 +149,10 @@ def cache_error(model, prompts, tokens):
     """Largest difference between one forward over prompt and generated tokens and the same fed token by token."""
     worst = 0.0
     for prompt, new in zip(prompts, tokens):
-        ids = prompt + new
-        whole = forward(model, ids).logits[0]
-        past = None
-        for i, token in enumerate(ids):
-            out = model(torch.tensor([[token]]), past_key_values=past, use_cache=True)
-            past = out.past_key_values
-            worst = max(worst, float((out.logits[0, 0] - whole[i]).abs().max()))
+        whole = longer(prompt, new)
+        logits, step = forward(model, whole).logits[0], stepper(model, prompt)
+        for i, token in enumerate(own_tokens(whole)):
+            worst = max(worst, float((step([token]).logits[0, 0] - logits[i]).abs().max()))
     return worst
 
 
@@ -116,7 +162,11 @@ def draw_prompts(fixture, seed):
     vocab = fixture.config["vocab_size"]
     prompts = [[int(t) for t in rng.integers(0, vocab, n)] for n in fixture.prompt_lengths]
     max(prompts, key=len)[:2] = [vocab - 1, 0]
-    return prompts
+    if not fixture.prefix_lengths:
+        return prompts
+    start = FAMILIES[fixture.family][3]["decoder_start_token_id"]
+    return [(source, [start] + [int(t) for t in rng.integers(0, vocab, n - 1)])
+            for source, n in zip(prompts, fixture.prefix_lengths)]
 
 
 def measure_mutations(model, fixture, prompts, logits, scale):
@@ -148,7 +198,8 @@ def make(fixture, seed, folder):
     if margin <= MARGIN:
         raise Rejected(f"margin {margin:.1e} of the range")
     tokens = [t for t, _ in runs]
-    if min(len(set(t)) for t in tokens) < DISTINCT:
+    # A decoder whose positions are a bias only soon repeats itself: one run that does not is asked for.
+    if (max if fixture.prefix_lengths else min)(len(set(t)) for t in tokens) < DISTINCT:
         raise Rejected("greedy run repeats itself")
     ends = fixture.extra_config.get("eos_token_id", [])
     if any(set(t) & set(ends) for t in tokens):
@@ -158,17 +209,26 @@ def make(fixture, seed, folder):
     batch, cached = batch_error(model, prompts, logits) / scale, cache_error(model, prompts, tokens) / scale
     if max(batch, cached) > BATCH_ERROR:
         raise Rejected(f"batched or cached logits differ by {max(batch, cached):.1e} of the range")
-    oracle = llama_logits if fixture.is_llama_like else gpt2_logits
-    exact = max(float((oracle(model, p) - t.double()).abs().max()) for p, t in zip(prompts, logits)) / scale
+    oracle = ORACLES[fixture.family]
+    exact = max(float((oracle(model, *(p if isinstance(p, tuple) else (p,))) - t.double()).abs().max())
+                for p, t in zip(prompts, logits)) / scale
     if exact > BATCH_ERROR:
         raise Rejected(f"float32 differs from float64 by {exact:.1e} of the range")
 
     for i, out in enumerate(outs):
-        states = torch.cat(out.hidden_states)  # (layers + 1, tokens, hidden)
-        assert torch.equal(model.lm_head(states[-1]), logits[i]), "last hidden state must be after the final norm"
+        if fixture.prefix_lengths:
+            states = torch.cat(out.decoder_hidden_states)
+            np.save(os.path.join(folder, f"encoder_hidden_states_{i}.npy"), torch.cat(out.encoder_hidden_states).numpy())
+        else:
+            states = torch.cat(out.hidden_states)  # (layers + 1, tokens, hidden)
+            assert torch.equal(model.lm_head(states[-1]), logits[i]), "last hidden state must be after the final norm"
         np.save(os.path.join(folder, f"logits_{i}.npy"), logits[i].numpy())
         np.save(os.path.join(folder, f"hidden_states_{i}.npy"), states.numpy())
-        if fixture.attentions:
+        if fixture.attentions and fixture.prefix_lengths:  # (layers, heads, queries, keys)
+            for name, weights in (("attentions", out.decoder_attentions), ("cross_attentions", out.cross_attentions),
+                                  ("encoder_attentions", out.encoder_attentions)):
+                np.save(os.path.join(folder, f"{name}_{i}.npy"), torch.cat(weights).numpy())
+        elif fixture.attentions:
             weights = torch.cat(out.attentions)  # (layers, heads, tokens, tokens)
             np.save(os.path.join(folder, f"attentions_{i}.npy"), weights.numpy())
     golden = {
@@ -178,7 +238,8 @@ def make(fixture, seed, folder):
                       "attention": "eager", "dtype": "float32", "threads": 1},
         "seed": seed,
         "session_length": fixture.session_length,
-        "prompts": prompts,
+        "prompts": [p[0] if isinstance(p, tuple) else p for p in prompts],
+        **({"decoder_prompts": [p[1] for p in prompts]} if fixture.prefix_lengths else {}),
         "greedy": tokens,
         "logits_range": scale,
         "tolerance": TOLERANCE * scale,
@@ -221,8 +282,8 @@ def search(fixture, folder, first=0):
 def compare(fixture, made, committed):
     """Lines about what differs: ids and weights exactly, floating-point results by more than a tenth of a tolerance."""
     golden, kept = (json.load(open(os.path.join(d, "golden.json"))) for d in (made, committed))
-    for key in ("seed", "session_length", "prompts", "greedy"):
-        if golden[key] != kept[key]:
+    for key in ("seed", "session_length", "prompts", "decoder_prompts", "greedy"):
+        if golden.get(key) != kept.get(key):
             yield f"{key} differs"
     for name in sorted(set(os.listdir(made)) | set(os.listdir(committed))):
         paths = [os.path.join(d, name) for d in (made, committed)]

@@ -14,6 +14,7 @@ using Tokens = std::vector<std::vector<int32_t>>;
 namespace {
 struct Golden {
   Tokens prompts, greedy;
+  Tokens decoderPrompts; ///< With an encoder; prompts are its sources.
   int64_t sessionLength = 0;
   double range = 0, tolerance = 0;
 };
@@ -36,7 +37,8 @@ static Tokens tokensOf(const nlohmann::json &list) {
 static Golden readGolden(const std::string &folder) {
   const auto json = parseJsonFile(folder + "/golden.json");
   EXPECT_TRUE(json.ok()) << json.status();
-  return {tokensOf(**getArray(*json, "prompts")), tokensOf(**getArray(*json, "greedy")),
+  const auto decoderPrompts = json->contains("decoder_prompts") ? tokensOf((*json)["decoder_prompts"]) : Tokens();
+  return {tokensOf(**getArray(*json, "prompts")), tokensOf(**getArray(*json, "greedy")), decoderPrompts,
           *getInt(*json, "session_length"), *getDouble(*json, "logits_range"), *getDouble(*json, "tolerance")};
 }
 
@@ -50,6 +52,15 @@ static double distance(const Tensor &got, const std::string &file, int64_t first
   for (size_t i = 0; i < got.data.size(); ++i)
     worst = std::fmax(worst, std::fabs(got.data[i] - expected[i]));
   return worst;
+}
+
+/// Compares the layers of an output with the array in `file`, weights more closely.
+void expectOutput(const Generation &result, const std::string &name, const std::string &file) {
+  const std::vector<Tensor> &layers = result.kept.at(name);
+  EXPECT_FALSE(layers.empty());
+  for (size_t l = 0; l < layers.size(); ++l)
+    EXPECT_LE(distance(layers[l], file, int64_t(l) * layers[l].size()), name.ends_with("attentions") ? 2e-5 : 1e-4)
+        << name << ", layer " << l;
 }
 
 class Goldens : public testing::TestWithParam<std::string> {
@@ -66,19 +77,14 @@ TEST_P(Goldens, logitsHiddenStatesAndTokens) {
     const int64_t length = int64_t(golden.greedy[0].size());
     for (size_t i = 0; i < golden.prompts.size(); ++i) {
       const auto result = generate(interpreter, {golden.prompts[i]},
-                                   {.newTokens = length, .keepLogits = true, .keepHiddenStates = true, .keepAttentions = true});
+                                   {.newTokens = length, .keepLogits = true, .keep = {"hidden_states", "attentions"}});
       ASSERT_TRUE(result.ok()) << result.status();
       EXPECT_EQ(result->tokens[0], golden.greedy[i]) << "prompt " << i;
       const std::string number = std::to_string(i) + ".npy";
       EXPECT_LE(distance(result->logits, folder + "/logits_" + number), golden.tolerance) << "prompt " << i;
-      for (size_t l = 0; l < result->hiddenStates.size(); ++l) {
-        const Tensor &state = result->hiddenStates[l];
-        EXPECT_LE(distance(state, folder + "/hidden_states_" + number, int64_t(l) * state.size()), 1e-4) << "state " << l;
-      }
-      for (size_t l = 0; l < result->attentions.size() && std::filesystem::exists(folder + "/attentions_" + number); ++l) {
-        const Tensor &weights = result->attentions[l];
-        EXPECT_LE(distance(weights, folder + "/attentions_" + number, int64_t(l) * weights.size()), 2e-5) << "layer " << l;
-      }
+      expectOutput(*result, "hidden_states", folder + "/hidden_states_" + number);
+      if (const std::string weights = folder + "/attentions_" + number; std::filesystem::exists(weights))
+        expectOutput(*result, "attentions", weights);
     }
   }
 }
@@ -128,6 +134,107 @@ TEST_P(Goldens, aPromptMayBeSplitAnywhere) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Goldens, testing::ValuesIn(fixtures()), fixtureTestName);
+
+/// A model with an encoder: @encode reads the source, @main decodes.
+class EncoderDecoderGoldens : public testing::TestWithParam<std::string> {
+protected:
+  void SetUp() override { ASSERT_TRUE(model.isReady()); }
+  GenerateOptions options(Interpreter &encoder, Tokens sources, int64_t newTokens) const {
+    GenerateOptions result;
+    result.newTokens = newTokens;
+    result.keepLogits = true;
+    result.keep = optionalOutputs;
+    result.encoder = &encoder;
+    result.sources = std::move(sources);
+    return result;
+  }
+
+  const std::vector<std::string> optionalOutputs = {"hidden_states", "attentions", "cross_attentions",
+                                                    "encoder_hidden_states", "encoder_attentions"};
+  std::string folder = std::string(GRAPHC_TEST_DIR) + "/models/" + GetParam();
+  Golden golden = readGolden(folder);
+  int64_t length = int64_t(golden.greedy[0].size());
+  Model model{folder};
+};
+
+TEST_P(EncoderDecoderGoldens, logitsHiddenStatesAndTokens) {
+  for (const Mode mode : {Mode::PolicyExact, Mode::Order, Mode::F64}) {
+    Interpreter encoder = model.interpreter({.mode = mode, .orderSeed = 3}, "encode");
+    Interpreter decoder = model.interpreter({.mode = mode, .orderSeed = 3}, "main");
+    for (size_t i = 0; i < golden.prompts.size(); ++i) {
+      const std::vector<int32_t> &source = golden.prompts[i];
+      const auto result = generate(decoder, {golden.decoderPrompts[i]}, options(encoder, {source}, length));
+      ASSERT_TRUE(result.ok()) << result.status();
+      EXPECT_EQ(result->tokens[0], golden.greedy[i]) << "prompt " << i;
+      const std::string number = std::to_string(i) + ".npy";
+      EXPECT_LE(distance(result->logits, folder + "/logits_" + number), golden.tolerance) << "prompt " << i;
+      for (const std::string &name : optionalOutputs)
+        if (const std::string file = folder + "/" + name + "_" + number; std::filesystem::exists(file))
+          expectOutput(*result, name, file);
+        else
+          EXPECT_TRUE(name.ends_with("attentions")) << file << " is missing";
+    }
+  }
+}
+
+TEST_P(EncoderDecoderGoldens, aRaggedBatchGivesWhatEachSequenceGivesAlone) {
+  Interpreter encoder = model.interpreter({}, "encode"), decoder = model.interpreter({}, "main");
+  const auto batch = generate(decoder, golden.decoderPrompts, options(encoder, golden.prompts, length));
+  ASSERT_TRUE(batch.ok()) << batch.status();
+  EXPECT_EQ(batch->tokens, golden.greedy);
+  const int64_t row = batch->logits.size() / int64_t(golden.prompts.size());
+  for (size_t b = 0; b < golden.prompts.size(); ++b) {
+    const auto alone = generate(decoder, {golden.decoderPrompts[b]}, options(encoder, {golden.prompts[b]}, 0));
+    ASSERT_TRUE(alone.ok()) << alone.status();
+    for (int64_t i = 0; i < alone->logits.size(); ++i) // bit by bit: every sum has the same order
+      ASSERT_EQ(batch->logits.data[int64_t(b) * row + i], alone->logits.data[i]) << "sequence " << b;
+  }
+}
+
+TEST_P(EncoderDecoderGoldens, decodingTokenByTokenReadsTheSameSource) {
+  for (const DType compute : {DType::F32, DType::BF16}) {
+    model.setPolicy(compute, DType::F32);
+    Interpreter encoder = model.interpreter({}, "encode"), decoder = model.interpreter({}, "main");
+    const std::vector<int32_t> &source = golden.prompts[0];
+    std::vector<int32_t> ids = golden.decoderPrompts[0];
+    ids.insert(ids.end(), golden.greedy[0].begin(), golden.greedy[0].end());
+    const auto whole = generate(decoder, {ids}, options(encoder, {source}, 0));
+    ASSERT_TRUE(whole.ok()) << whole.status();
+    auto cache = decoder.createCache(1, int64_t(ids.size()), int64_t(source.size()) + 3);
+    ASSERT_TRUE(cache.ok());
+    const Tensor input(DType::I32, {1, int64_t(source.size())}, {source.begin(), source.end()});
+    ASSERT_TRUE(encoder.run(input, nullptr, &*cache).ok());
+    for (size_t t = 0; t < ids.size(); ++t) {
+      const auto outputs = decoder.run(Tensor(DType::I32, {1, 1}, {double(ids[t])}), nullptr, &*cache);
+      ASSERT_TRUE(outputs.ok()) << outputs.status();
+      const Tensor &logits = outputs->find("logits")->front();
+      for (int64_t i = 0; i < logits.size(); ++i)
+        ASSERT_EQ(logits.data[i], whole->logits.data[int64_t(t) * logits.size() + i]) << "token " << t;
+    }
+  }
+}
+
+TEST_P(EncoderDecoderGoldens, aNewSourceReplacesTheOldOne) {
+  Interpreter encoder = model.interpreter({}, "encode"), decoder = model.interpreter({}, "main");
+  auto cache = decoder.createCache(1, 8, 64);
+  ASSERT_TRUE(cache.ok());
+  std::vector<Tensor> logits;
+  for (const size_t source : {2, 1, 2}) { // the longest, a shorter one, the longest again
+    const std::vector<int32_t> &ids = golden.prompts[source];
+    ASSERT_TRUE(encoder.run(Tensor(DType::I32, {1, int64_t(ids.size())}, {ids.begin(), ids.end()}), nullptr, &*cache).ok());
+    EXPECT_EQ(cache->blocks[0].cross->written[0], int32_t(ids.size()));
+    cache->lengths = {0};
+    const auto outputs = decoder.run(Tensor(DType::I32, {1, 1}, {1.0}), nullptr, &*cache);
+    ASSERT_TRUE(outputs.ok()) << outputs.status();
+    logits.push_back(outputs->find("logits")->front());
+  }
+  EXPECT_EQ(logits[0].data, logits[2].data);
+  EXPECT_NE(logits[0].data, logits[1].data);
+  const auto tooLong = encoder.run(Tensor(DType::I32, {1, 65}, std::vector<double>(65, 1.0)), nullptr, &*cache);
+  EXPECT_EQ(tooLong.status().message(), "sequence 0 needs 65 cache rows, the session was declared with 64");
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, EncoderDecoderGoldens, testing::ValuesIn(encoderDecoderFixtures()), fixtureTestName);
 
 TEST(GoldenTokens, demo) {
   const std::string folder = std::string(GRAPHC_TEST_DIR) + "/models/demo";

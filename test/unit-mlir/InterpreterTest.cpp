@@ -254,7 +254,7 @@ TEST(Misfits, generateRefusesWhatItCannotDecide) {
   EXPECT_EQ(messageOf(generate(interpreter, {}, {}).status()), "there is no prompt");
   EXPECT_FALSE(generate(interpreter, {{1}, {}}, {}).ok());
   EXPECT_FALSE(generate(interpreter, {{-1}}, {}).ok());
-  EXPECT_FALSE(generate(interpreter, {{1}}, {.keepHiddenStates = true}).ok());
+  EXPECT_FALSE(generate(interpreter, {{1}}, {.keep = {"hidden_states"}}).ok());
   EXPECT_EQ(*argmax(std::vector<double>{1, 3, 3}), 1);
   EXPECT_FALSE(argmax(std::vector<double>{1, NAN, 3}).ok());
 }

@@ -35,9 +35,11 @@ TEST(Layers, denseRoundsOnceAfterTheBias) {
 
 TEST(Layers, embeddingGathersAndPaddingIsZero) {
   const Tensor ids(DType::I32, {1, 3}, {2, -1, 0}), kernel(DType::F32, {3, 2}, {1, 2, 3, 4, 5, 6.015625});
-  const Tensor y = embedding(kExact, ids, kernel, kBf16);
+  const Tensor y = embedding(kExact, ids, kernel, /*offset=*/0, kBf16);
   EXPECT_EQ(y.shape, (std::vector<int64_t>{1, 3, 2}));
   EXPECT_EQ(y.data, Values({5, 6, 0, 0, 1, 2}));
+  const Tensor first(DType::I32, {1, 2}, {-1, 0});
+  EXPECT_EQ(embedding(kExact, first, kernel, /*offset=*/2, kBf16).data, Values({0, 0, 5, 6}));
 }
 
 TEST(Layers, headsSplitAndMergeBack) {

@@ -37,9 +37,11 @@ public:
     });
   }
 
-  Interpreter interpreter(Options options) {
-    parameters.emplace(*checkpoint);
-    return *Interpreter::create(*module, *parameters, std::move(options));
+  /// Of the graph called `graph`; empty: the only one.
+  Interpreter interpreter(Options options, std::string_view graph = {}) {
+    if (!parameters)
+      parameters.emplace(*checkpoint);
+    return *Interpreter::create(*module, *parameters, std::move(options), graph);
   }
 
   mlir::MLIRContext context;
@@ -50,15 +52,18 @@ private:
   std::optional<CheckpointParameters> parameters;
 };
 
-/// "llama/mha" and the like: every fixture of test/models.
-inline std::vector<std::string> fixtures() {
+/// "llama/mha" and the like: every fixture of test/models of these families.
+inline std::vector<std::string> fixtures(const std::vector<std::string> &families = {"llama", "mistral", "gpt2"}) {
   std::vector<std::string> names;
-  for (const std::string family : {"llama", "mistral", "gpt2"})
+  for (const std::string &family : families)
     for (const auto &entry : std::filesystem::directory_iterator(std::string(GRAPHC_TEST_DIR) + "/models/" + family))
       names.push_back(family + "/" + entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }
+
+/// Those with an encoder and a decoder.
+inline std::vector<std::string> encoderDecoderFixtures() { return fixtures({"bart", "t5"}); }
 
 /// A fixture's name as GoogleTest wants it.
 inline std::string fixtureTestName(const testing::TestParamInfo<std::string> &info) {

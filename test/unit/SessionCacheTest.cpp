@@ -116,7 +116,8 @@ TEST(SessionCache, savedAndLoadedCachesContinueAsOneSession) {
     feed(*session, first);
     feed(*session, second, 2);
     ASSERT_TRUE(session->saveCache(path).ok());
-    EXPECT_EQ(*Session::savedLengths(path), (Ints{90, 0, 3}));
+    EXPECT_EQ(Session::savedLengths(path)->sequences, (Ints{90, 0, 3}));
+    EXPECT_EQ(Session::savedLengths(path)->sources, Ints());
     // 93 rows of bf16 in the full slot, 4 + 3 of f32 in the ring, keys and values, behind the header.
     const uint64_t rows = 2 * (93 * 2 + 7 * 4);
     EXPECT_EQ(std::filesystem::file_size(path) % kAlignment, rows % kAlignment);

@@ -185,9 +185,9 @@ TEST(Session, memoryIsWhatThePlanCounts) {
                                  SessionOptions{.batch = 3, .capacity = 100, .chunk = 9,
                                                 .threads = 2, .logitRows = 5, .stateRows = 11}}) {
     auto session = makeSession(options);
-    auto plan = planMemory(program, {options.batch, options.capacity, options.chunk,
-                                     session->options().threads, options.logitRows,
-                                     options.stateRows});
+    auto plan = planMemory(program, {.batch = options.batch, .capacity = options.capacity, .chunk = options.chunk,
+                                     .threads = session->options().threads, .logitRows = options.logitRows,
+                                     .stateRows = options.stateRows});
     ASSERT_TRUE(plan.ok()) << plan.status();
     EXPECT_EQ(TraceAccess::stateOf(*session).allocatedBytes, plan->total() - plan->weightsMapped - plan->tables);
     EXPECT_EQ(session->cacheBytes(), plan->cache);

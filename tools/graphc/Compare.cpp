@@ -39,7 +39,7 @@ struct CompareCommand {
 
 absl::Status CompareCommand::readPrompts() {
   std::unique_ptr<Tokenizer> tokenizer;
-  if (!generation.texts.empty()) {
+  if (generation.hasText()) {
     auto loaded = Tokenizer::load(comparison.weights + "/tokenizer.json");
     if (!loaded.ok())
       return absl::FailedPreconditionError(loaded.status().message());

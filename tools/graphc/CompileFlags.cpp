@@ -73,6 +73,8 @@ void CompileFlags::addSessionOptions(Options &options) {
   options.integer("--batch", "N", 1, compile.session.batch, "sequences of the session planned for (default 1)");
   options.integer("--session-length", "N", 1, compile.session.capacity,
                   "tokens a sequence of it (default: the model's most, at\nmost 4096)");
+  options.integer("--source-length", "N", 1, compile.session.sourceCapacity,
+                  "tokens a source of it, if the model has an encoder\n(default: the model's most, at most 4096)");
   options.integer("-t --threads", "N", 1, compile.session.threads, "threads of it (default: all cores)");
 }
 

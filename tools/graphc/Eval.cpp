@@ -63,13 +63,13 @@ void EvalCommand::addModes(Options &options) {
 }
 
 absl::Status EvalCommand::openTokenizer() {
-  if (generation.texts.empty() && (generation.printTokens || generation.newTokens == 0))
+  if (!generation.hasText() && (generation.printTokens || generation.newTokens == 0))
     return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<Tokenizer>> loaded =
       Tokenizer::load(weightsFolder(generation.weights, path) + "/tokenizer.json");
   if (!loaded.ok())
     return absl::FailedPreconditionError(concat(loaded.status().message(),
-                                                generation.texts.empty() ? "; ask for --print-tokens" : ""));
+                                                generation.hasText() ? "" : "; ask for --print-tokens"));
   tokenizer = *std::move(loaded);
   return absl::OkStatus();
 }
@@ -97,6 +97,7 @@ absl::Status EvalCommand::execute() {
   if (!prompts.ok())
     return prompts.status();
   evaluation.prompts = *std::move(prompts);
+  evaluation.decoderPrompts = generation.decoderTokens;
   evaluation.compile = flags.compile;
   if (evaluation.compile.outputs.empty())
     evaluation.compile.outputs = generation.neededOutputs();
@@ -105,8 +106,8 @@ absl::Status EvalCommand::execute() {
   evaluation.sessionLength = generation.sessionLength;
   evaluation.stopAtEos = !generation.ignoreEos;
   evaluation.keepLogits = !generation.logitsOut.empty();
-  evaluation.keepHiddenStates = !generation.hiddenStatesOut.empty();
-  evaluation.keepAttentions = !generation.attentionsOut.empty();
+  for (const OutputFile &file : generation.outputFiles())
+    evaluation.keep.push_back(file.output);
   setSampling();
   std::optional<StreamDecoder> stream; // of a single text
   if (tokenizer && !generation.printTokens && evaluation.prompts.size() == 1)
@@ -134,11 +135,14 @@ absl::Status EvalCommand::execute() {
   if (!result.ok())
     return result.status();
   std::fputs(result->notes.c_str(), stderr);
-  for (auto [file, array] : {std::pair(&generation.logitsOut, &result->logits), {&generation.hiddenStatesOut, &result->hiddenStates},
-                             {&generation.attentionsOut, &result->attentions}})
-    if (!file->empty())
-      if (absl::Status status = writeFloats(*file, array->shape, array->values); !status.ok())
-        return status;
+  if (!generation.logitsOut.empty())
+    if (absl::Status status = writeFloats(generation.logitsOut, result->logits.shape, result->logits.values); !status.ok())
+      return status;
+  for (const OutputFile &file : generation.outputFiles()) {
+    const Array &array = result->kept.at(file.output);
+    if (absl::Status status = writeFloats(file.path, array.shape, array.values); !status.ok())
+      return status;
+  }
   if (generation.newTokens == 0)
     return absl::OkStatus();
   if (generation.printTokens)

@@ -54,15 +54,20 @@ absl::StatusOr<double> parseNumber(std::string_view text) {
   return value;
 }
 
+static absl::StatusOr<std::string> readInput(const std::string &path) {
+  return path == "-" ? readStandardInput() : readFile(path);
+}
+
 void GenerationFlags::addPrompts(Options &options) {
-  options.list("-p --prompt", "TEXT", texts, "text to go on from; several make a batch");
+  options.list("-p --prompt", "TEXT", texts, "text to go on from; several make a batch. If the model has an\nencoder: the source that it reads");
+  options.text("--prompt-file", "FILE", promptFile, "a file with such a text, or '-' for standard input; a line's\nend at its end is no part of it");
   options.custom("--tokens", "IDS",
                  [this](std::string_view text) {
                    absl::StatusOr<std::vector<int32_t>> ids = parseIds(text);
                    return ids.ok() ? (tokens.push_back(*std::move(ids)), absl::OkStatus()) : ids.status();
                  },
                  "token ids instead of text: 1,2,3; several uses make a batch\nof unequal lengths");
-  options.text("--tokens-file", "FILE", tokensFile, "token ids of a sequence a line");
+  options.text("--tokens-file", "FILE", tokensFile, "token ids of a sequence a line; '-': standard input");
   options.integer("-n --max-new-tokens", "N", 0, newTokens, concat("new tokens of each sequence (default ", newTokens, ")"));
   options.text("--weights", "DIR", weights, "folder of the safetensors files and tokenizer.json\n(default: the folder that MODEL is or lies in)");
   options.integer("-t --threads", "N", 1, threads, "threads (default: all cores)");
@@ -71,6 +76,12 @@ void GenerationFlags::addPrompts(Options &options) {
 
 void GenerationFlags::add(Options &options) {
   addPrompts(options);
+  options.custom("--decoder-tokens", "IDS",
+                 [this](std::string_view text) {
+                   absl::StatusOr<std::vector<int32_t>> ids = parseIds(text);
+                   return ids.ok() ? (decoderTokens.push_back(*std::move(ids)), absl::OkStatus()) : ids.status();
+                 },
+                 "token ids that the decoder of a model with an encoder starts\nwith, for all prompts or each (default: its start token)");
   options.flag("--print-tokens", printTokens, "prints new token ids, a line for each sequence, not text");
   options.flag("--ignore-eos", ignoreEos, "goes on after an end-of-text token");
   auto number = [](float &variable, double least, double most) {
@@ -95,39 +106,65 @@ void GenerationFlags::add(Options &options) {
                    return value.ok() ? (sampling.seed = *value, absl::OkStatus()) : value.status();
                  },
                  "of the random numbers (default 0); sequence i uses S + i");
-  options.text("--logits-out", "FILE.npy", logitsOut, "writes the prompts' logits, f32 (batch, prompt tokens, vocab)");
+  options.text("--logits-out", "FILE.npy", logitsOut, "writes the prompts' logits, f32 (batch, prompt tokens, vocab);\nwith an encoder: those of --decoder-tokens");
   options.text("--hidden-states-out", "FILE.npy", hiddenStatesOut,
-               "writes the prompts' hidden states, f32\n(layers + 1, batch, prompt tokens, hidden)");
+               "writes the prompts' hidden states, f32\n(layers + 1, batch, prompt tokens, hidden); with an encoder:\nthe decoder's");
   options.text("--attentions-out", "FILE.npy", attentionsOut,
                "writes the prompts' attention weights, f32\n(layers, batch, heads, prompt tokens, prompt tokens)");
+  options.text("--cross-attentions-out", "FILE.npy", crossAttentionsOut,
+               "writes the weights of a decoder's attentions over its source,\nf32 (layers, batch, heads, prompt tokens, source tokens)");
+  options.text("--encoder-hidden-states-out", "FILE.npy", encoderHiddenStatesOut,
+               "writes the encoder's hidden states, as above of source tokens");
+  options.text("--encoder-attentions-out", "FILE.npy", encoderAttentionsOut, "writes the encoder's attention weights");
+}
+
+std::vector<OutputFile> GenerationFlags::outputFiles() const {
+  std::vector<OutputFile> files;
+  for (auto [output, path] : {std::pair("hidden_states", &hiddenStatesOut), {"attentions", &attentionsOut},
+                              {"cross_attentions", &crossAttentionsOut}, {"encoder_hidden_states", &encoderHiddenStatesOut},
+                              {"encoder_attentions", &encoderAttentionsOut}})
+    if (!path->empty())
+      files.push_back({output, *path});
+  return files;
 }
 
 std::vector<std::string> GenerationFlags::neededOutputs() const {
   std::vector<std::string> names;
-  if (!logitsOut.empty() || !hiddenStatesOut.empty() || !attentionsOut.empty())
-    names.push_back("logits");
-  if (!hiddenStatesOut.empty())
-    names.push_back("hidden_states");
-  if (!attentionsOut.empty())
-    names.push_back("attentions");
+  for (const OutputFile &file : outputFiles())
+    names.push_back(file.output);
+  if (!names.empty() || !logitsOut.empty())
+    names.insert(names.begin(), "logits");
   return names;
 }
 
 absl::StatusOr<std::vector<std::vector<int32_t>>> GenerationFlags::prompts(const Encode &encode) const {
-  if (!texts.empty() + !tokens.empty() + !tokensFile.empty() != 1)
-    return invalidArgument("expected one of --prompt, --tokens and --tokens-file, got ",
-                           texts.empty() && tokens.empty() && tokensFile.empty() ? "none" : "several");
+  if (!texts.empty() + !promptFile.empty() + !tokens.empty() + !tokensFile.empty() != 1)
+    return invalidArgument("expected one of --prompt, --prompt-file, --tokens and --tokens-file, got ",
+                           hasPrompts() ? "several" : "none");
   std::vector<std::vector<int32_t>> result = tokens;
-  for (const std::string &text : texts) {
+  const auto addText = [&](const std::string &text, std::string_view option) -> absl::Status {
     absl::StatusOr<std::vector<int32_t>> ids = encode(text);
     if (!ids.ok())
       return ids.status();
     if (ids->empty())
-      return invalidArgument("option '--prompt' must have at least one token, got '", text, "'");
+      return invalidArgument("option '", option, "' must have at least one token, got '", text, "'");
     result.push_back(*std::move(ids));
+    return absl::OkStatus();
+  };
+  for (const std::string &text : texts)
+    if (absl::Status status = addText(text, "--prompt"); !status.ok())
+      return status;
+  if (!promptFile.empty()) {
+    absl::StatusOr<std::string> text = readInput(promptFile);
+    if (!text.ok())
+      return text.status();
+    if (text->ends_with('\n'))
+      text->pop_back();
+    if (absl::Status status = addText(*text, "--prompt-file"); !status.ok())
+      return status;
   }
   if (!tokensFile.empty()) {
-    absl::StatusOr<std::string> text = tokensFile == "-" ? readStandardInput() : readFile(tokensFile);
+    absl::StatusOr<std::string> text = readInput(tokensFile);
     if (!text.ok())
       return text.status();
     for (size_t at = 0, line = 1; at < text->size(); ++line) {

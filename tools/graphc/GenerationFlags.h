@@ -13,11 +13,19 @@
 
 namespace graphc {
 
+/// An output other than logits, as --outputs calls it, and where its values go.
+struct OutputFile {
+  std::string output, path;
+};
+
 struct GenerationFlags {
   std::vector<std::string> texts;             ///< --prompt, each use.
   std::vector<std::vector<int32_t>> tokens;   ///< --tokens, each use.
-  std::string tokensFile, weights, logitsOut, hiddenStatesOut, attentionsOut;
-  int64_t newTokens = 128, sessionLength = 0, threads = 0;
+  std::vector<std::vector<int32_t>> decoderTokens; ///< --decoder-tokens, each use.
+  std::string promptFile, tokensFile, weights, logitsOut;
+  std::string hiddenStatesOut, attentionsOut; ///< With an encoder: the decoder's.
+  std::string crossAttentionsOut, encoderHiddenStatesOut, encoderAttentionsOut;
+  int64_t newTokens = 128, sessionLength = 0, sourceLength = 0, threads = 0;
   SamplingOptions sampling;
   bool printTokens = false, ignoreEos = false;
 
@@ -25,12 +33,19 @@ struct GenerationFlags {
   void addPrompts(Options &options);
   /// Those, sampling and what is written.
   void add(Options &options);
+  /// The outputs other than logits that are to be written.
+  std::vector<OutputFile> outputFiles() const;
   /// The outputs that the files to be written take; none if no file is.
   std::vector<std::string> neededOutputs() const;
 
+  /// True if one of the ways of giving prompts was used.
+  bool hasPrompts() const { return hasText() || !tokens.empty() || !tokensFile.empty(); }
+  /// True if prompts are text.
+  bool hasText() const { return !texts.empty() || !promptFile.empty(); }
+
   using Encode = std::function<absl::StatusOr<std::vector<int32_t>>(const std::string &)>;
-  /// The prompts as ids. InvalidArgument unless exactly one of the three ways of
-  /// giving them was used.
+  /// The prompts as ids. InvalidArgument unless exactly one of the ways of giving
+  /// them was used.
   absl::StatusOr<std::vector<std::vector<int32_t>>> prompts(const Encode &encode) const;
 };
 

@@ -2,8 +2,10 @@
 #include "Commands.h"
 #include "CompileFlags.h"
 #include "GenerationFlags.h"
+#include "OutputFiles.h"
 
 #include "Support/Message.h"
+#include "Support/Program.h"
 
 #include <cstdio>
 
@@ -19,8 +21,6 @@ static constexpr std::string_view kAbout =
 
 namespace {
 
-using Prompts = std::vector<std::vector<int32_t>>;
-
 struct RunCommand {
   std::string path;
   CompileFlags flags;
@@ -31,11 +31,11 @@ struct RunCommand {
   int run(Arguments arguments);
   absl::Status execute();
   absl::StatusOr<std::shared_ptr<const Executable>> executable();
-  absl::StatusOr<SessionOptions> session(const Prompts &prompts) const;
+  absl::StatusOr<Prompts> readPrompts(const Model &model) const;
+  absl::StatusOr<Prompts> decoderPrompts(const Program &program, const Prompts &prompts) const;
+  absl::StatusOr<SessionOptions> session(const Program &program, const Prompts &prompts, const Prompts &decoderPrompts) const;
   absl::Status checkBudget(const Executable &executable, const SessionOptions &options) const;
-  absl::Status writeOutputs(const std::shared_ptr<const Model> &model, const Prompts &prompts, SessionOptions options) const;
-  absl::Status writeHiddenStates(const Session &session, const Prompts &prompts) const;
-  absl::Status writeAttentions(const Session &session, const Prompts &prompts) const;
+  absl::Status writeOutputs(const std::shared_ptr<const Model> &model, const Prompts &sources, const Prompts &prompts, SessionOptions options) const;
   absl::Status generate(const std::shared_ptr<const Model> &model, const Prompts &prompts, const SessionOptions &sizes) const;
 };
 
@@ -59,22 +59,68 @@ absl::StatusOr<std::shared_ptr<const Executable>> RunCommand::executable() {
   return compiled->executable();
 }
 
+/// The prompts; with an encoder, and a loaded cache that has its sources, an empty
+/// one for each of them.
+absl::StatusOr<Prompts> RunCommand::readPrompts(const Model &model) const {
+  const bool isStart = loadCache.empty(); // a conversation has one BOS token
+  const bool hasEncoder = model.executable().program().hasEncoder();
+  if (isStart || !hasEncoder)
+    return generation.prompts([&](const std::string &text) { return model.encode(text, isStart); });
+  if (generation.hasPrompts())
+    return invalidArgument("--load-cache has the sources that decoders read; leave out --prompt and --tokens, or "
+                           "--load-cache");
+  absl::StatusOr<SavedLengths> lengths = Session::savedLengths(loadCache);
+  if (!lengths.ok())
+    return lengths.status().code() == absl::StatusCode::kInvalidArgument
+               ? absl::FailedPreconditionError(lengths.status().message()) : lengths.status();
+  return Prompts(lengths->sequences.size());
+}
+
+/// What the decoder starts with: the prompts, or with an encoder, whose sources
+/// they are, --decoder-tokens or the start token; behind a loaded cache, nothing.
+absl::StatusOr<Prompts> RunCommand::decoderPrompts(const Program &program, const Prompts &prompts) const {
+  const Prompts &given = generation.decoderTokens;
+  if (!program.hasEncoder())
+    return given.empty() ? absl::StatusOr<Prompts>(prompts)
+                         : invalidArgument("model has no encoder, so its prompts are what the decoder starts with; leave "
+                                           "out --decoder-tokens");
+  if (given.size() > 1 && given.size() != prompts.size())
+    return invalidArgument("--decoder-tokens must be given once, or once for each of the ", prompts.size(),
+                           " prompts, got ", given.size());
+  const std::vector<int64_t> &start = program.model.decoderStartTokenIds;
+  if (given.size() > 1)
+    return given;
+  if (given.empty() && !loadCache.empty())
+    return Prompts(prompts.size());
+  return Prompts(prompts.size(), given.empty() ? std::vector<int32_t>(start.begin(), start.end()) : given.front());
+}
+
 /// A session for the prompts and their new tokens, behind what the loaded cache has.
-absl::StatusOr<SessionOptions> RunCommand::session(const Prompts &prompts) const {
+absl::StatusOr<SessionOptions> RunCommand::session(const Program &program, const Prompts &prompts,
+                                                   const Prompts &decoderPrompts) const {
   SessionOptions options;
   options.batch = prompts.size();
   options.threads = generation.threads;
-  int64_t needed = longest(prompts) + generation.newTokens;
+  int64_t needed = longest(decoderPrompts) + generation.newTokens, source = longest(prompts);
   options.stateRows = 0;
-  for (const std::vector<int32_t> &prompt : prompts)
+  for (const std::vector<int32_t> &prompt : decoderPrompts)
     options.stateRows += prompt.size() + 1; // one may wait from the last run
   if (!loadCache.empty()) {
-    absl::StatusOr<std::vector<int32_t>> lengths = Session::savedLengths(loadCache);
+    absl::StatusOr<SavedLengths> lengths = Session::savedLengths(loadCache);
     if (!lengths.ok())
       return lengths.status();
-    const size_t both = std::min(lengths->size(), prompts.size()); // loading says so if there are more
+    const size_t both = std::min(lengths->sequences.size(), decoderPrompts.size()); // loading says so if there are more
     for (size_t i = 0; i < both; ++i)
-      needed = std::max(needed, (*lengths)[i] + 1 + int64_t(prompts[i].size()) + generation.newTokens);
+      needed = std::max(needed, lengths->sequences[i] + 1 + int64_t(decoderPrompts[i].size()) + generation.newTokens);
+    for (int32_t length : lengths->sources)
+      source = std::max<int64_t>(source, length);
+  }
+  if (program.hasEncoder()) {
+    int64_t total = 0; // of what one encode reads
+    for (const std::vector<int32_t> &prompt : prompts)
+      total += prompt.size();
+    options.stateRows = std::max(options.stateRows, total);
+    options.sourceCapacity = generation.sourceLength ? generation.sourceLength : std::max<int64_t>(source, 1);
   }
   options.capacity = generation.sessionLength ? generation.sessionLength : std::max<int64_t>(needed, 1);
   return options;
@@ -96,99 +142,56 @@ absl::Status RunCommand::execute() {
     return opened.status().code() == absl::StatusCode::kInvalidArgument
                ? absl::FailedPreconditionError(opened.status().message()) : opened.status();
   const std::shared_ptr<const Model> &model = *opened;
-  const bool isStart = loadCache.empty(); // a conversation has one BOS token
-  absl::StatusOr<Prompts> prompts = generation.prompts([&](const std::string &text) { return model->encode(text, isStart); });
+  absl::StatusOr<Prompts> prompts = readPrompts(*model);
   if (!prompts.ok())
     return prompts.status();
-  absl::StatusOr<SessionOptions> sizes = session(*prompts);
+  absl::StatusOr<Prompts> decoder = decoderPrompts((*code)->program(), *prompts);
+  if (!decoder.ok())
+    return decoder.status();
+  absl::StatusOr<SessionOptions> sizes = session((*code)->program(), *prompts, *decoder);
   if (!sizes.ok())
     return sizes.status().code() == absl::StatusCode::kInvalidArgument
                ? absl::FailedPreconditionError(sizes.status().message()) : sizes.status();
   if (absl::Status status = checkBudget(**code, *sizes); !status.ok())
     return status;
-  if (absl::Status status = writeOutputs(model, *prompts, *sizes); !status.ok())
+  if (absl::Status status = writeOutputs(model, *prompts, *decoder, *sizes); !status.ok())
     return status;
   return generation.newTokens || !saveCache.empty() ? generate(model, *prompts, *sizes) : absl::OkStatus();
 }
 
-/// Runs the prompts alone, for the outputs of all their tokens.
-absl::Status RunCommand::writeOutputs(const std::shared_ptr<const Model> &model, const Prompts &prompts, SessionOptions options) const {
+/// Runs the prompts alone, for the outputs of all their tokens; with an encoder
+/// the prompts are what its decoders start with.
+absl::Status RunCommand::writeOutputs(const std::shared_ptr<const Model> &model, const Prompts &sources, const Prompts &prompts, SessionOptions options) const {
   if (generation.neededOutputs().empty())
     return absl::OkStatus();
+  const Program &program = model->executable().program();
   std::vector<NewTokens> tokens;
   options.logitRows = 0;
   for (const std::vector<int32_t> &prompt : prompts) {
     tokens.push_back({int64_t(tokens.size()), prompt, NewTokens::Logits::All});
     options.logitRows += prompt.size();
   }
-  options.stateRows = options.logitRows;
+  options.stateRows = std::max(options.stateRows, options.logitRows);
   absl::StatusOr<std::unique_ptr<Session>> session = Session::create(model, options);
   if (!session.ok())
     return session.status();
+  if (program.hasEncoder()) {
+    std::vector<Source> read;
+    for (const std::vector<int32_t> &source : sources)
+      read.push_back({int64_t(read.size()), source});
+    if (absl::Status status = (*session)->encode(read); !status.ok())
+      return status;
+  }
   absl::StatusOr<LogitsView> logits = (*session)->forward(tokens);
   if (!logits.ok())
     return logits.status();
-  if (!generation.logitsOut.empty()) {
-    const int64_t width = longest(prompts), vocab = logits->vocab;
-    std::vector<float> padded(prompts.size() * width * vocab);
-    for (int64_t i = 0, row = 0; i < int64_t(prompts.size()); row += prompts[i++].size())
-      std::copy_n(logits->data + row * vocab, prompts[i].size() * vocab, padded.begin() + i * width * vocab);
-    if (absl::Status status = writeFloats(generation.logitsOut, {int64_t(prompts.size()), width, vocab}, padded); !status.ok())
+  if (!generation.logitsOut.empty())
+    if (absl::Status status = writeLogits(generation.logitsOut, *logits, prompts); !status.ok())
       return status;
-  }
-  if (absl::Status status = writeHiddenStates(**session, prompts); !status.ok())
-    return status;
-  return writeAttentions(**session, prompts);
-}
-
-/// The outputs NAME.0, NAME.1, ..: one a layer.
-static absl::StatusOr<std::vector<OutputView>> layersOf(const Session &session, std::string_view name) {
-  std::vector<OutputView> views;
-  for (;;) {
-    absl::StatusOr<OutputView> output = session.output(concat(name, ".", views.size()));
-    if (output.ok())
-      views.push_back(*output);
-    else if (!views.empty())
-      return views;
-    else
-      return absl::FailedPreconditionError(concat("model must be compiled with --outputs=logits,", name, ": ", output.status().message()));
-  }
-}
-
-absl::Status RunCommand::writeHiddenStates(const Session &session, const Prompts &prompts) const {
-  if (generation.hiddenStatesOut.empty())
-    return absl::OkStatus();
-  absl::StatusOr<std::vector<OutputView>> states = layersOf(session, "hidden_states");
-  if (!states.ok())
-    return states.status();
-  const int64_t width = longest(prompts), batch = prompts.size(), layers = states->size(), hidden = states->front().width;
-  std::vector<float> padded(layers * batch * width * hidden);
-  for (int64_t layer = 0; layer < layers; ++layer)
-    for (int64_t i = 0, row = 0; i < batch; row += prompts[i++].size())
-      for (int64_t t = 0; t < int64_t(prompts[i].size()); ++t)
-        for (int64_t d = 0; d < hidden; ++d)
-          padded[((layer * batch + i) * width + t) * hidden + d] = (*states)[layer].at(row + t, d);
-  return writeFloats(generation.hiddenStatesOut, {layers, batch, width, hidden}, padded);
-}
-
-/// A session has weights for each key up to its capacity; those of the prompt's
-/// tokens are written.
-absl::Status RunCommand::writeAttentions(const Session &session, const Prompts &prompts) const {
-  if (generation.attentionsOut.empty())
-    return absl::OkStatus();
-  absl::StatusOr<std::vector<OutputView>> views = layersOf(session, "attentions");
-  if (!views.ok())
-    return views.status();
-  const int64_t width = longest(prompts), batch = prompts.size(), layers = views->size();
-  const int64_t capacity = session.options().capacity, heads = views->front().width / capacity;
-  std::vector<float> padded(layers * batch * heads * width * width);
-  for (int64_t layer = 0; layer < layers; ++layer)
-    for (int64_t i = 0, row = 0; i < batch; row += prompts[i++].size())
-      for (int64_t h = 0; h < heads; ++h)
-        for (int64_t t = 0; t < int64_t(prompts[i].size()); ++t)
-          for (int64_t j = 0; j < width; ++j)
-            padded[(((layer * batch + i) * heads + h) * width + t) * width + j] = (*views)[layer].at(row + t, h * capacity + j);
-  return writeFloats(generation.attentionsOut, {layers, batch, heads, width, width}, padded);
+  for (const OutputFile &file : generation.outputFiles())
+    if (absl::Status status = writeOutputFile(file, **session, prompts, sources); !status.ok())
+      return status;
+  return absl::OkStatus();
 }
 
 absl::Status RunCommand::generate(const std::shared_ptr<const Model> &model, const Prompts &prompts, const SessionOptions &sizes) const {
@@ -202,6 +205,7 @@ absl::Status RunCommand::generate(const std::shared_ptr<const Model> &model, con
   options.sampling = generation.sampling;
   options.stopAtEos = !generation.ignoreEos;
   options.makeText = hasText;
+  options.decoderPrompts = generation.decoderTokens;
   options.onToken = [&](const StreamedToken &token) {
     if (streams)
       std::fwrite(token.text.data(), 1, token.text.size(), stdout), std::fflush(stdout);

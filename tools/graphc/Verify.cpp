@@ -47,6 +47,8 @@ int VerifyCommand::main(Arguments arguments) {
   options.integer("--batch", "N", 1, certificate.session.batch, "sequences that bytes are given for (default 1)");
   options.integer("--session-length --capacity", "N", 1, certificate.session.capacity,
                   "tokens a sequence (default: the model's most, at most\n4096)");
+  options.integer("--source-length", "N", 1, certificate.session.sourceCapacity,
+                  "tokens a source, if the model has an encoder (default: the\nmodel's most, at most 4096)");
   options.integer("-t --threads", "N", 1, certificate.session.threads, "threads of the run (default: all cores)");
   flags.addTargetOptions(options);
   if (std::optional<int> code = options.parse(arguments))

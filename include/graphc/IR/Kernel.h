@@ -50,13 +50,15 @@ mlir::LogicalResult collectBindings(mlir::ModuleOp module);
 /// The entry of kernel.bindings for a binding of that type.
 mlir::DictionaryAttr bindingEntry(mlir::DictionaryAttr binding, mlir::Type type);
 
+/// Attribute of a step function: the graph that it is a phase of.
+inline constexpr llvm::StringLiteral kGraphAttr = "kernel.graph";
 /// Attribute of a kernel while a step is flat: what traces call the value of
 /// each destination, such as "layers.0.ffn.down" or "embedder as f32".
 inline constexpr llvm::StringLiteral kValuesAttr = "kernel.values";
 /// Attribute of a kernel while a step is flat: the block it belongs to.
 inline constexpr llvm::StringLiteral kBlockAttr = "kernel.block";
 /// Attribute of a traced module: for each traced kernel its layers, and the
-/// argument and name of each value it writes.
+/// binding and name of each value it writes.
 inline constexpr llvm::StringLiteral kTracedAttr = "kernel.traced";
 
 } // namespace graphc::kernel

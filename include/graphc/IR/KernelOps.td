@@ -117,9 +117,9 @@ def Kernel_LayerNormOp : Kernel_EpilogueOp<"layer_norm",
   let summary = "interior = (x - mean) * 1/sqrt(variance + epsilon) * scale + bias, rows at a time";
 }
 
-def Kernel_EmbeddingOp : Kernel_EpilogueOp<"embedding", (ins Kernel_Rows:$ids, Kernel_Rows:$kernel), (ins),
-    "$ids `,` $kernel", "type($ids) `,` type($kernel)"> {
-  let summary = "interior[m, :] = kernel[ids[m], :]";
+def Kernel_EmbeddingOp : Kernel_EpilogueOp<"embedding", (ins Kernel_Rows:$ids, Kernel_Rows:$kernel),
+    (ins DefaultValuedAttr<I64Attr, "0">:$offset), "$ids `,` $kernel", "type($ids) `,` type($kernel)"> {
+  let summary = "interior[m, :] = kernel[ids[m] + offset, :]";
 }
 
 def Kernel_ElementwiseOp : Kernel_EpilogueOp<"elementwise", (ins Kernel_Rows:$x), (ins), "$x", "type($x)"> {
@@ -147,6 +147,10 @@ def Kernel_CachedAttentionOp : Kernel_Op<"cached_attention", [AttrSizedOperandSe
     DeclareOpInterfaceMethods<Kernel_CacheKernel>]> {
   let summary = "appends rows to the cache in place and attends over it";
   let description = [{
+    Without key and value the cache is a cross slot: nothing is appended, lengths
+    are the rows of each sequence's source, and all of them are seen. `bias`
+    (buckets, heads) is added to the scaled score, as layer.attention says.
+
     query (rows, heads * headDim) of the compute type; key, value (rows, kvHeads
     * headDim) of the pinned types, or of a type that the compute type holds if
     that is one of 8 bits: then this op quantises them, and keyScales or
@@ -154,29 +158,77 @@ def Kernel_CachedAttentionOp : Kernel_Op<"cached_attention", [AttrSizedOperandSe
     headDim); starts (batch + 1), lengths (batch): old rows; out (rows, heads *
     headDim), rounded once to its type. The token in row m of sequence s has
     position lengths[s] + m - starts[s]; in a ring, position p is row p mod
-    maxLen. `weights`, if someone asks for them, are (rows, heads, capacity):
-    the share p / l of the key at each position, in a ring too, rounded once to
-    their type; 0 where the query sees no key. They change no other result.
+    maxLen. `weights`, if someone asks for them, are (rows, heads, capacity), of a
+    cross slot (rows, heads, source): the share p / l of the key at each position,
+    in a ring too, rounded once to their type; 0 where the query sees no key. They
+    change no other result.
     attention_k1: head sizes and counts agree. attention_k2: rows have the
     cache's types, or fit the compute type if the op quantises them.
     attention_k3: cache memory is in the space of its dtype. attention_k4:
-    weights are (rows, heads, capacity). attention_k5: keys and values of 8
-    bits, and no others, have scales.
+    weights are (rows, heads, keys). attention_k5: keys and values of 8
+    bits, and no others, have scales. attention_k6: key and value come together;
+    without them there is no causal. attention_k7: bias is (buckets, heads) and has
+    a max_distance.
   }];
-  let arguments = (ins Kernel_Rows:$query, Kernel_Rows:$key, Kernel_Rows:$value,
+  let arguments = (ins Kernel_Rows:$query, Arg<Optional<AnyMemRef>, "", [MemRead]>:$key,
+    Arg<Optional<AnyMemRef>, "", [MemRead]>:$value,
     Arg<AnyMemRef, "", [MemRead, MemWrite]>:$keys, Arg<AnyMemRef, "", [MemRead, MemWrite]>:$values,
     Arg<Optional<AnyMemRef>, "", [MemRead, MemWrite]>:$keyScales,
     Arg<Optional<AnyMemRef>, "", [MemRead, MemWrite]>:$valueScales,
-    Kernel_Rows:$starts, Kernel_Rows:$lengths, Arg<AnyMemRef, "", [MemWrite]>:$out,
-    Arg<Optional<AnyMemRef>, "", [MemWrite]>:$weights, Arg<Variadic<AnyMemRef>, "", [MemRead, MemWrite]>:$scratch,
+    Kernel_Rows:$starts, Kernel_Rows:$lengths, Arg<Optional<AnyMemRef>, "", [MemRead]>:$bias,
+    Arg<AnyMemRef, "", [MemWrite]>:$out, Arg<Optional<AnyMemRef>, "", [MemWrite]>:$weights,
+    Arg<Variadic<AnyMemRef>, "", [MemRead, MemWrite]>:$scratch,
     F64Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window, UnitAttr:$ring,
+    OptionalAttr<I64Attr>:$max_distance, UnitAttr:$bidirectional,
     Kernel_PhaseEnumAttr:$phase, OptionalAttr<Kernel_TileAttr>:$tile, StrArrayAttr:$layers);
   let assemblyFormat = [{
-    `ins` `(` $query `,` $key `,` $value `:` type($query) `,` type($key) `,` type($value) `)`
+    `ins` `(` $query (`,` $key^ `,` $value)? `:` type($query) (`,` type($key)^ `,` type($value))? `)`
     `cache` `(` $keys `,` $values `at` $starts `,` $lengths `:` type($keys) `,` type($values) `,` type($starts) `,` type($lengths) `)`
     (`key_scales` `(` $keyScales^ `:` type($keyScales) `)`)? (`value_scales` `(` $valueScales^ `:` type($valueScales) `)`)?
-    `outs` `(` $out `:` type($out) `)` (`weights` `(` $weights^ `:` type($weights) `)`)?
-    (`scratch` `(` $scratch^ `:` type($scratch) `)`)? attr-dict
+    (`bias` `(` $bias^ `:` type($bias) `)`)? `outs` `(` $out `:` type($out) `)`
+    (`weights` `(` $weights^ `:` type($weights) `)`)? (`scratch` `(` $scratch^ `:` type($scratch) `)`)? attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+def Kernel_AttentionOp : Kernel_Op<"attention", [AttrSizedOperandSegments]> {
+  let summary = "attends over the rows of this call, without a cache";
+  let description = [{
+    query (rows, heads * headDim), key and value (rows, kvHeads * headDim) of the
+    compute type; out (rows, heads * headDim). The token in row m of sequence s has
+    position m - starts[s] and sees the rows of its sequence, those up to its own
+    with `causal`. bias as in cached_attention; weights (rows, heads, source) too.
+    attention_k8: head sizes and counts agree.
+  }];
+  let arguments = (ins Kernel_Rows:$query, Kernel_Rows:$key, Kernel_Rows:$value, Kernel_Rows:$starts,
+    Arg<Optional<AnyMemRef>, "", [MemRead]>:$bias, Arg<AnyMemRef, "", [MemWrite]>:$out,
+    Arg<Optional<AnyMemRef>, "", [MemWrite]>:$weights, I64Attr:$head_dim, F64Attr:$scale, UnitAttr:$causal,
+    OptionalAttr<I64Attr>:$max_distance, UnitAttr:$bidirectional, Kernel_PhaseEnumAttr:$phase, StrArrayAttr:$layers);
+  let assemblyFormat = [{
+    `ins` `(` $query `,` $key `,` $value `at` $starts `:` type($query) `,` type($key) `,` type($value) `,` type($starts) `)`
+    (`bias` `(` $bias^ `:` type($bias) `)`)? `outs` `(` $out `:` type($out) `)`
+    (`weights` `(` $weights^ `:` type($weights) `)`)? attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+def Kernel_CacheStoreOp : Kernel_Op<"cache_store", [AttrSizedOperandSegments,
+    DeclareOpInterfaceMethods<Kernel_CacheKernel>]> {
+  let summary = "writes a cross slot: row m of sequence s becomes row m - starts[s]";
+  let description = [{
+    key, value (rows, kvHeads * headDim) of the pinned types, or of the compute type
+    if the op quantises them; keys, values (batch, kvHeads, source, headDim), scales
+    (batch, kvHeads, source). A sequence without rows keeps what it has.
+    attention_k1 to attention_k3 and attention_k5 hold here too.
+  }];
+  let arguments = (ins Kernel_Rows:$key, Kernel_Rows:$value, Arg<AnyMemRef, "", [MemWrite]>:$keys,
+    Arg<AnyMemRef, "", [MemWrite]>:$values, Arg<Optional<AnyMemRef>, "", [MemWrite]>:$keyScales,
+    Arg<Optional<AnyMemRef>, "", [MemWrite]>:$valueScales, Kernel_Rows:$starts, StrArrayAttr:$layers);
+  let assemblyFormat = [{
+    `ins` `(` $key `,` $value `:` type($key) `,` type($value) `)`
+    `cache` `(` $keys `,` $values `at` $starts `:` type($keys) `,` type($values) `,` type($starts) `)`
+    (`key_scales` `(` $keyScales^ `:` type($keyScales) `)`)? (`value_scales` `(` $valueScales^ `:` type($valueScales) `)`)?
+    attr-dict
   }];
   let hasVerifier = 1;
 }

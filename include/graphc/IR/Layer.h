@@ -3,6 +3,7 @@
 #pragma once
 
 #include "Support/DType.h"
+#include "Support/RelativeBias.h"
 #include "Support/Rope.h"
 
 #include "mlir/Bytecode/BytecodeOpInterface.h"
@@ -50,9 +51,27 @@ class OutputOp;
 
 namespace graphc::layer {
 
+/// A path into a cache. `block` and `cross` are -1 for a whole cache, `cross`
+/// for a block.
+struct CachePath {
+  mlir::Value root; ///< The argument that holds the whole cache, or what no cache op made.
+  int64_t block = -1;
+  int cross = -1;
+};
+
+/// Follows the cache operations back from `value`.
+CachePath pathOf(mlir::Value value);
+
+/// Names of the graphs of a model: a decoder alone may have any name.
+inline constexpr llvm::StringLiteral kMainGraph = "main";     ///< The decoder.
+inline constexpr llvm::StringLiteral kEncodeGraph = "encode"; ///< Reads a source, stores the cross slots.
+
 /// The spec of a rope attribute, and the attribute of a valid spec. An attribute
 /// is verified when it is made, so its spec is valid.
 RopeSpec ropeSpec(RopeAttr rope);
 RopeAttr ropeAttr(mlir::MLIRContext *context, const RopeSpec &spec);
+
+/// The buckets of `bias`, a table (buckets, heads).
+RelativeBuckets relativeBuckets(RelativeBiasAttr relative, mlir::Value bias);
 
 } // namespace graphc::layer

@@ -57,6 +57,31 @@ def Layer_CacheAppendOp : Layer_Op<"cache_append", [Pure, AllTypesMatch<["cache"
   let hasVerifier = 1;
 }
 
+def Layer_CacheStoreOp : Layer_NamedOp<"cache_store",
+    (ins Layer_FloatTensor:$key, Layer_FloatTensor:$value, Layer_IntTensor:$positions,
+         AnyTypeOf<[Layer_AttentionCacheType, Layer_NoneType]>:$cache),
+    (outs AnyTypeOf<[Layer_AttentionCacheType, Layer_NoneType]>:$updated),
+    [AllTypesMatch<["cache", "updated"]>, DeclareOpInterfaceMethods<Layer_PolicyLayer, ["getSelectedKind"]>,
+     DeclareOpInterfaceMethods<Layer_CacheOp, ["consumesCache", "getRowElement"]>]> {
+  let summary = "writes a cross slot whole: the rows of this call replace what a sequence had";
+  let description = [{
+    key and value are (batch, kvHeads, tokens, headDim); the row of a token with
+    position p >= 0 becomes row p of its sequence, which then has as many rows as
+    tokens; a sequence without tokens in the call keeps its rows. The op is the
+    writing half of the attention that reads the slot in the decoder's graph: it
+    has that layer's name, and rules select both alike, so that stored =
+    pin(rd_C(row)) with the C of that attention (numerics A1).
+    cache_store_c1: the slot is a cross slot; cache_store_c2: heads and head size
+    are the slot's; cache_store_c3: once pinned and casts are explicit, rows have
+    the pinned types.
+  }];
+  let assemblyFormat = [{
+    $name `(` $key `,` $value `,` $positions `)` `into` $cache attr-dict (`policy` `` $policy^)? `:`
+    type($key) `,` type($value) `,` type($positions) `,` type($cache)
+  }];
+  let hasVerifier = 1;
+}
+
 def Layer_PutAttentionCacheOp : Layer_Op<"put_attention_cache", [Pure, AllTypesMatch<["cache", "updated"]>,
     DeclareOpInterfaceMethods<Layer_CacheOp, ["consumesCache"]>]> {
   let summary = "puts a slot back into its block. put_c1: the slot has the block's type";
@@ -87,7 +112,9 @@ def Layer_CacheAdvanceOp : Layer_Op<"cache_advance", [Pure, AllTypesMatch<["cach
 
 def Layer_CachedAttentionOp : Layer_CriticalLayer<"cached_attention",
     (ins Layer_FloatTensor:$query, Layer_FloatTensor:$key, Layer_FloatTensor:$value, Layer_IntTensor:$positions,
-         Layer_CacheType:$cache, I64Attr:$block, F64Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window),
+         Optional<Layer_FloatTensor>:$bias, Layer_CacheType:$cache, I64Attr:$block,
+         OptionalAttr<Layer_RelativeBiasAttr>:$relative, F64Attr:$scale, UnitAttr:$causal,
+         OptionalAttr<I64Attr>:$window),
     (outs Layer_FloatTensor:$y, Layer_CacheType:$updated, Optional<Layer_FloatTensor>:$weights),
     [AllTypesMatch<["cache", "updated"]>, DeclareOpInterfaceMethods<Layer_CacheOp, ["consumesCache", "getRowElement"]>]> {
   let summary = "attention that owns its slot: reads old rows, attends over old and new, writes the new rows in place";
@@ -99,12 +126,13 @@ def Layer_CachedAttentionOp : Layer_CriticalLayer<"cached_attention",
     cached_attention_c3: once pinned and casts are explicit, key and value rows
     have the pinned types, or for an 8-bit slot, where this op quantises them, a
     type that the query's holds; cached_attention_c4: window is positive, needs
-    causal, and is at most a ring slot's window.
+    causal, and is at most a ring slot's window; cached_attention_c5: bias and
+    relative as attention_c6 has them.
   }];
   let hasVerifier = 1;
   let assemblyFormat = [{
-    $name `(` $query `,` $key `,` $value `,` $positions `)` `in` $cache `[` $block `]` attr-dict
-    (`policy` `` $policy^)? `:` type($query) `,` type($key) `,` type($value) `,` type($positions) `,` type($cache)
-    `->` type($y) (`weights` type($weights)^)?
+    $name `(` $query `,` $key `,` $value `,` $positions `)` (`bias` $bias^ $relative)? `in` $cache `[` $block `]`
+    attr-dict (`policy` `` $policy^)? `:` type($query) `,` type($key) `,` type($value) `,` type($positions)
+    `,` type($cache) (`bias` type($bias)^)? `->` type($y) (`weights` type($weights)^)?
   }];
 }

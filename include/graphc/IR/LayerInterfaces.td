@@ -22,6 +22,8 @@ def Layer_PolicyLayer : OpInterface<"PolicyLayer", [Layer_NamedLayer]> {
     and results are cast; numerics.md's layer rule says how.
   }];
   let methods = [
+    InterfaceMethod<"The op kind by which rules select the layer.", "::llvm::StringRef", "getSelectedKind", (ins), [{}],
+      [{ return $_op->getName().stripDialect(); }]>,
     InterfaceMethod<"The policy; null if none was set.", "::graphc::layer::PolicyAttr", "getLayerPolicy", (ins), [{}],
       [{ return $_op->template getAttrOfType<::graphc::layer::PolicyAttr>("policy"); }]>,
     InterfaceMethod<"Sets the policy.", "void", "setLayerPolicy", (ins "::graphc::layer::PolicyAttr":$policy), [{}],

@@ -29,12 +29,15 @@ class Layer_DataMovement<string mnemonic, dag extra, dag res, list<Trait> traits
 }
 
 def Layer_EmbeddingOp : Layer_DataMovement<"embedding",
-    (ins Layer_IntTensor:$ids, Layer_FloatTensor:$kernel), (outs Layer_FloatTensor:$y)> {
+    (ins Layer_IntTensor:$ids, Layer_FloatTensor:$kernel, DefaultValuedAttr<I64Attr, "0">:$offset),
+    (outs Layer_FloatTensor:$y)> {
   let summary = "rows of a table";
   let description = [{
-    y[b, t, :] = kernel[ids[b, t], :], with ids (batch, tokens), kernel
+    y[b, t, :] = kernel[ids[b, t] + offset, :], with ids (batch, tokens), kernel
     (vocab, hidden), y (batch, tokens, hidden). A negative id (padding) gives
-    zeros. embedding_c1: y's shape is ids' shape and the row.
+    zeros. BART's positions begin at row `offset` = 2 of their table.
+    embedding_c1: y's shape is ids' shape and the row. embedding_c2: offset is
+    at least 0 and below the number of rows.
   }];
   let hasVerifier = 1;
 }
@@ -119,6 +122,7 @@ def Layer_RotaryEmbeddingOp : Layer_CriticalLayer<"rotary_embedding",
 def Layer_AttentionOp : Layer_CriticalLayer<"attention",
     (ins Layer_FloatTensor:$query, Optional<Layer_FloatTensor>:$key, Optional<Layer_FloatTensor>:$value,
          Optional<AnyTypeOf<[Layer_AttentionCacheType, Layer_NoneType]>>:$cache, Layer_IntTensor:$positions,
+         Optional<Layer_FloatTensor>:$bias, OptionalAttr<Layer_RelativeBiasAttr>:$relative,
          F64Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window),
     (outs Layer_FloatTensor:$y, Optional<Layer_FloatTensor>:$weights), [AttrSizedOperandSegments]> {
   let summary = "softmax(q k' * scale) v over a slot, or over the given keys and values";
@@ -131,16 +135,21 @@ def Layer_AttentionOp : Layer_CriticalLayer<"attention",
     tokens, keys); absent if no one asks for them. A row with no visible key
     gives zeros. A slot of type `none` stands for an absent cache until
     ResolveOptional has replaced it by the new rows. Steps and rounding: numerics
-    A1-A5; a slot's rows are read in the query's type.
+    A1-A5; a slot's rows are read in the query's type. With `bias`, a table
+    (buckets, heads), bias[bucket(key position - query position), h] is added to
+    the scaled score; `relative` says how distances become buckets.
 
     attention_c1: either key and value or a slot; attention_c2: kvHeads divides
     heads and head sizes agree; attention_c3: y's shape is (query's but the
-    value's headDim); attention_c4: window is positive and needs causal.
+    value's headDim); attention_c4: window is positive and needs causal;
+    attention_c5: a cross slot is read without causal; attention_c6: bias and
+    relative come together, and bias is (buckets, heads), with at least two
+    buckets a direction and no more than max_distance exact ones.
   }];
   let hasVerifier = 1;
   let assemblyFormat = [{
-    $name `(` $query (`,` $key^ `,` $value)? `)` (`over` $cache^)? `at` $positions attr-dict
-    (`policy` `` $policy^)? `:` functional-type(operands, results)
+    $name `(` $query (`,` $key^ `,` $value)? `)` (`over` $cache^)? `at` $positions
+    (`bias` $bias^ $relative)? attr-dict (`policy` `` $policy^)? `:` functional-type(operands, results)
   }];
 }
 
@@ -151,6 +160,11 @@ def Layer_IsElementwise : NativeOpTrait<"IsElementwise"> {
 
 def Layer_AddOp : Layer_Layer<"add", (ins Layer_FloatTensor:$a, Layer_FloatTensor:$b), (outs Layer_FloatTensor:$y), [Layer_IsElementwise]> {
   let summary = "elementwise sum in f32. elementwise_c1: one shape";
+  let hasVerifier = 1;
+}
+
+def Layer_ScaleOp : Layer_Layer<"scale", (ins Layer_FloatTensor:$x, F64Attr:$factor), (outs Layer_FloatTensor:$y), [Layer_IsElementwise]> {
+  let summary = "x * factor in f32; the factor is an f32 constant. elementwise_c1: one shape";
   let hasVerifier = 1;
 }
 

@@ -108,6 +108,21 @@ def Layer_RopeAttr : Layer_Attr<"Rope", "rope"> {
   let genVerifyDecl = 1;
 }
 
+def Layer_RelativeBiasAttr : Layer_Attr<"RelativeBias", "relative_bias"> {
+  let summary = "how a table of biases is indexed by the distance of a key from its query";
+  let description = [{
+    T5's buckets (Raffel et al., arXiv:1910.10683, as in transformers'
+    T5Attention): one bucket for each small distance, logarithmically wider ones
+    up to `max_distance`, the last one for all beyond. `bidirectional` gives keys
+    behind the query buckets of their own; without it they share bucket 0. The
+    number of buckets is the table's. relative_bias_c1: max_distance is from 1
+    to 4096.
+  }];
+  let parameters = (ins "int64_t":$max_distance, OptionalParameter<"::mlir::UnitAttr">:$bidirectional);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
 def Layer_CastsAttr : I32EnumAttr<"Casts", "whether policies are requests or already casts", [
     I32EnumAttrCase<"Implicit", 0, "implicit">, I32EnumAttrCase<"Explicit", 1, "explicit">]> {
   let cppNamespace = "::graphc::layer";

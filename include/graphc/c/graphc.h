@@ -22,6 +22,7 @@ typedef struct graphc_session graphc_session; /* cache and workspace */
 typedef struct {
   int64_t batch;    /* Sequences, numbered from 0; 1. */
   int64_t capacity; /* Tokens of a sequence; min(the model's longest, 4096). */
+  int64_t source_capacity; /* The same of a source, if the model has an encoder. */
   int64_t chunk;    /* Most tokens in one call; 512. */
   int64_t threads;  /* All cores that the process may use. */
 } graphc_session_options;
@@ -88,12 +89,17 @@ int graphc_session_load(graphc_session *session, const char *path, char **error)
 uint64_t graphc_session_cache_bytes(const graphc_session *session);
 const char *graphc_session_cache_dtype(const graphc_session *session);
 
+/* If the model has an encoder: reads a source of `count` ids for `sequence`, whose
+   decoder starts anew. */
+int graphc_session_encode(graphc_session *session, int64_t sequence, const int32_t *ids, size_t count,
+                          char **error);
+
 /* Appends `count` ids to `sequence`. *logits is then (vocab) f32 for the last of
    them, in the session's memory, valid until its next call. */
 int graphc_forward(graphc_session *session, int64_t sequence, const int32_t *ids, size_t count,
                    const float **logits, char **error);
 
-/* Appends prompt i to sequence i, then new tokens until each sequence ends, and
+/* Appends prompt i to sequence i (with an encoder: lets it read that source), then new tokens until each sequence ends, and
    calls `callback` (may be NULL) for each. A later call goes on from there: its
    text gets no BOS token.
    `statistics` may be NULL. */

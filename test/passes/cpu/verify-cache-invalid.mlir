@@ -444,3 +444,48 @@ func.func @graphc_decode(
   func.call @reader(%keys) : (!keys) -> ()
   return
 }
+
+// -----
+
+// A cross slot that no step stores.
+!keys = memref<?x2x?x4xbf16, 18>
+!ids = memref<?xi32>
+// expected-error@+1 {{contract: cross_keys of block 0 are read in 'graphc_decode', but no step stores a source's rows}}
+func.func @graphc_decode(
+    %out: memref<?x4xbf16> {kernel.binding = {dims = ["tokens", 4], kind = "output", name = "out"}},
+    %keys: !keys {kernel.binding = {block = 0 : i64, dims = ["batch", 2, "source", 4], kind = "cache", name = "cross_keys"}}) {
+  %c0 = arith.constant 0 : index
+  %k = vector.load %keys[%c0, %c0, %c0, %c0] : !keys, vector<4xbf16>
+  vector.store %k, %out[%c0, %c0] : memref<?x4xbf16>, vector<4xbf16>
+  return
+}
+
+// -----
+
+// A step that stores the cross slot it reads.
+!keys = memref<?x2x?x4xbf16, 18>
+!ids = memref<?xi32>
+// expected-error@+1 {{contract: cross_keys of block 0 are stored in 'graphc_decode', which reads them: a source's rows must not change while a decoder reads them}}
+func.func @graphc_decode(
+    %starts: !ids {kernel.binding = {dims = ["batch+1"], kind = "input", name = "starts"}},
+    %out: memref<?x4xbf16> {kernel.binding = {dims = ["tokens", 4], kind = "output", name = "out"}},
+    %keys: !keys {kernel.binding = {block = 0 : i64, dims = ["batch", 2, "source", 4], kind = "cache", name = "cross_keys"}}) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %new = vector.load %keys[%c0, %c0, %c0, %c0] : !keys, vector<4xbf16>
+  vector.store %new, %out[%c0, %c0] : memref<?x4xbf16>, vector<4xbf16>
+  %bounds = memref.dim %starts, %c0 : !ids
+  %batch = arith.subi %bounds, %c1 : index
+  scf.for %s = %c0 to %batch step %c1 {
+    %s1 = arith.addi %s, %c1 : index
+    %first32 = memref.load %starts[%s] : !ids
+    %first = arith.index_cast %first32 : i32 to index
+    %end32 = memref.load %starts[%s1] : !ids
+    %end = arith.index_cast %end32 : i32 to index
+    scf.for %t = %first to %end step %c1 {
+      %row = arith.subi %t, %first : index
+      vector.store %new, %keys[%s, %c0, %row, %c0] : !keys, vector<4xbf16>
+    }
+  }
+  return
+}

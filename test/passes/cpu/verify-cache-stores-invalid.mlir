@@ -377,3 +377,70 @@ func.func @graphc_decode(
   func.call @kernel(%new, %keys, %starts, %lengths, %out) : (vector<4xbf16>, !keys, !ids, !ids, memref<?x4xf32>) -> ()
   return
 }
+
+// -----
+
+// A row of a source that is another token's, behind the last one.
+!keys = memref<?x2x?x4xbf16, 18>
+!ids = memref<?xi32>
+// expected-note@+1 {{from argument 1 of 'kernel'}}
+func.func private @kernel(%new: vector<4xbf16>, %keys: !keys, %starts: !ids) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %bounds = memref.dim %starts, %c0 : !ids
+  %batch = arith.subi %bounds, %c1 : index
+  scf.for %s = %c0 to %batch step %c1 {
+    %s1 = arith.addi %s, %c1 : index
+    %first32 = memref.load %starts[%s] : !ids
+    %first = arith.index_cast %first32 : i32 to index
+    %end32 = memref.load %starts[%s1] : !ids
+    %end = arith.index_cast %end32 : i32 to index
+    scf.for %t = %first to %end step %c1 {
+      %i = arith.subi %t, %first : index
+      %row = arith.addi %i, %c1 : index
+      // expected-error@+1 {{contract: store to the cache must stay in the rows of new tokens: row is not proved to be i, i < tokens of the source}}
+      vector.store %new, %keys[%s, %c0, %row, %c0] : !keys, vector<4xbf16>
+    }
+  }
+  return
+}
+func.func @graphc_encoder(
+    %starts: !ids {kernel.binding = {dims = ["batch+1"], kind = "input", name = "starts"}},
+    %keys: !keys {kernel.binding = {block = 0 : i64, dims = ["batch", 2, "source", 4], kind = "cache", name = "cross_keys"}}) {
+  %new = arith.constant dense<0.0> : vector<4xbf16>
+  func.call @kernel(%new, %keys, %starts) : (vector<4xbf16>, !keys, !ids) -> ()
+  return
+}
+
+// -----
+
+// A source whose rows begin where another one's do.
+!keys = memref<?x2x?x4xbf16, 18>
+!ids = memref<?xi32>
+// expected-note@+1 {{from argument 1 of 'kernel'}}
+func.func private @kernel(%new: vector<4xbf16>, %keys: !keys, %starts: !ids) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %bounds = memref.dim %starts, %c0 : !ids
+  %batch = arith.subi %bounds, %c1 : index
+  scf.for %s = %c0 to %batch step %c1 {
+    %s1 = arith.addi %s, %c1 : index
+    %first32 = memref.load %starts[%s] : !ids
+    %first = arith.index_cast %first32 : i32 to index
+    %end32 = memref.load %starts[%s1] : !ids
+    %end = arith.index_cast %end32 : i32 to index
+    scf.for %t = %first to %end step %c1 {
+      %row = arith.addi %t, %c0 : index
+      // expected-error@+1 {{contract: store to the cache must stay in the rows of new tokens: row is not proved to be i, i < tokens of the source}}
+      vector.store %new, %keys[%s, %c0, %row, %c0] : !keys, vector<4xbf16>
+    }
+  }
+  return
+}
+func.func @graphc_encoder(
+    %starts: !ids {kernel.binding = {dims = ["batch+1"], kind = "input", name = "starts"}},
+    %keys: !keys {kernel.binding = {block = 0 : i64, dims = ["batch", 2, "source", 4], kind = "cache", name = "cross_keys"}}) {
+  %new = arith.constant dense<0.0> : vector<4xbf16>
+  func.call @kernel(%new, %keys, %starts) : (vector<4xbf16>, !keys, !ids) -> ()
+  return
+}

@@ -13,8 +13,10 @@ layer.graph @main(%input_ids: !ids) -> (!ids) attributes {input_names = ["input_
 !ids = tensor<?x?xi32>
 !q = tensor<?x2x?x8xf32>
 layer.graph @main(%input_ids: !ids, %q: !q, %cache: !cache) -> (!cache) attributes {input_names = ["input_ids", "q", "cache"], casts = #layer.casts<explicit>} {
-  // expected-error @+1 {{layer 'layer.get_block_cache' (layer.get_block_cache) has no kernel for these operands}}
   %block = get_block_cache %cache[0] : !cache -> !layer.block_cache<self = !slot>
+  %slot = get_attention_cache %block self : !layer.block_cache<self = !slot> -> !slot
+  // expected-error @+1 {{layer 'layer.cache_append' (layer.cache_append) has no kernel for these operands}}
+  %slot1 = cache_append %slot, %q, %q at %input_ids : !slot, !q, !q, !ids
   output cache = %cache : !cache
 }
 
@@ -40,4 +42,16 @@ layer.graph @main(%input_ids: !ids, %q: !q) -> (!q) attributes {input_names = ["
   // expected-error @+1 {{attention 'layers.0.self_attention' must have a cache to be compiled, got none: give the graph one, or run it with 'graphc eval'}}
   %y = attention "layers.0.self_attention"(%q, %q, %q) at %input_ids {scale = 1.0, causal} : (!q, !q, !q, !ids) -> !q
   output y = %y : !q
+}
+
+// -----
+
+// Only an encoder may stand beside the graph.
+!ids = tensor<?x?xi32>
+layer.graph @main(%input_ids: !ids) -> (!ids) attributes {input_names = ["input_ids"], casts = #layer.casts<explicit>} {
+  output ids = %input_ids : !ids
+}
+// expected-error @+1 {{expected one layer.graph in the module beside @encode, got 2}}
+layer.graph @other(%input_ids: !ids) -> (!ids) attributes {input_names = ["input_ids"], casts = #layer.casts<explicit>} {
+  output ids = %input_ids : !ids
 }

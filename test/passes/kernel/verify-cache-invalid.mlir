@@ -304,3 +304,57 @@ func.func @graphc_decode(%x: !x {kernel.binding = {dims = ["tokens", 8], kind = 
   func.call @block(%x, %starts, %lengths, %keys, %values) : (!x, !rows, !rows, !keys, !keys) -> ()
   return
 }
+
+// -----
+
+// A cross slot that no step stores.
+!x = memref<?x8xbf16>
+!keys = memref<?x2x?x4xbf16, 18>
+!rows = memref<?xi32>
+func.func @graphc_decode(%x: !x {kernel.binding = {dims = ["tokens", 8], kind = "output", name = "x"}},
+    %starts: !rows {kernel.binding = {dims = ["batch+1"], kind = "input", name = "starts"}},
+    %lengths: !rows {kernel.binding = {dims = ["batch"], kind = "input", name = "source_lengths"}},
+    %keys: !keys {kernel.binding = {block = 0 : i64, dims = ["batch", 2, "source", 4], kind = "cache", name = "cross_keys"}},
+    %values: !keys {kernel.binding = {block = 0 : i64, dims = ["batch", 2, "source", 4], kind = "cache", name = "cross_values"}}) {
+  // expected-error@+1 {{contract: cross_keys of block 0 are read but never updated: new rows are lost}}
+  kernel.cached_attention ins(%x : !x) cache(%keys, %values at %starts, %lengths : !keys, !keys, !rows, !rows)
+    outs(%x : !x) {layers = ["a"], phase = #kernel.phase<decode>, scale = 0.5 : f64}
+  return
+}
+
+// -----
+
+// A step that stores the cross slot it reads.
+!x = memref<?x8xbf16>
+!keys = memref<?x2x?x4xbf16, 18>
+!rows = memref<?xi32>
+func.func @graphc_decode(%x: !x {kernel.binding = {dims = ["tokens", 8], kind = "output", name = "x"}},
+    %starts: !rows {kernel.binding = {dims = ["batch+1"], kind = "input", name = "starts"}},
+    %lengths: !rows {kernel.binding = {dims = ["batch"], kind = "input", name = "source_lengths"}},
+    %keys: !keys {kernel.binding = {block = 0 : i64, dims = ["batch", 2, "source", 4], kind = "cache", name = "cross_keys"}},
+    %values: !keys {kernel.binding = {block = 0 : i64, dims = ["batch", 2, "source", 4], kind = "cache", name = "cross_values"}}) {
+  kernel.cache_store ins(%x, %x : !x, !x) cache(%keys, %values at %starts : !keys, !keys, !rows) {layers = ["a"]}
+  // expected-error@+2 {{contract: cross_keys of block 0 are stored in 'graphc_decode', which reads them: a source's rows must not change while a decoder reads them}}
+  // expected-error@+1 {{contract: cross_values of block 0 are stored in 'graphc_decode', which reads them}}
+  kernel.cached_attention ins(%x : !x) cache(%keys, %values at %starts, %lengths : !keys, !keys, !rows, !rows)
+    outs(%x : !x) {layers = ["a"], phase = #kernel.phase<decode>, scale = 0.5 : f64}
+  return
+}
+
+// -----
+
+// A store of a source's rows into the slot of the decoder's own.
+!x = memref<?x8xbf16>
+!keys = memref<?x2x?x4xbf16, 18>
+!rows = memref<?xi32>
+// expected-note@+2 {{from argument 2 of 'graphc_encoder': keys of block 0}}
+// expected-note@+1 {{from argument 3 of 'graphc_encoder': values of block 0}}
+func.func @graphc_encoder(%x: !x {kernel.binding = {dims = ["tokens", 8], kind = "output", name = "x"}},
+    %starts: !rows {kernel.binding = {dims = ["batch+1"], kind = "input", name = "starts"}},
+    %keys: !keys {kernel.binding = {block = 0 : i64, dims = ["batch", 2, "capacity", 4], kind = "cache", name = "keys"}},
+    %values: !keys {kernel.binding = {block = 0 : i64, dims = ["batch", 2, "capacity", 4], kind = "cache", name = "values"}}) {
+  // expected-error@+2 {{contract: kernel 'kernel.cache_store' takes keys of block 0 as cross_keys}}
+  // expected-error@+1 {{contract: kernel 'kernel.cache_store' takes values of block 0 as cross_values beside keys of block 0}}
+  kernel.cache_store ins(%x, %x : !x, !x) cache(%keys, %values at %starts : !keys, !keys, !rows) {layers = ["a"]}
+  return
+}

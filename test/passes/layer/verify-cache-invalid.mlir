@@ -102,3 +102,18 @@ layer.graph @reads_rows_before_they_are_quantised(%q: tensor<?x4x?x16xbf16>, %k:
   %cache1 = put_block_cache %block1 into %cache[0] : !block, !cache
   output a = %a : tensor<?x4x?x16xbf16>, cache = %cache1 : !cache
 }
+
+// -----
+
+// The encoder and the decoder share one memory.
+!self = !layer.attention_cache<2 x 16, full, keys = f32, values = f32>
+!wide = !layer.cache<!layer.block_cache<self = !self, cross = !layer.attention_cache<2 x 16, cross, keys = f32, values = f32>>>
+!narrow = !layer.cache<!layer.block_cache<self = !self, cross = !layer.attention_cache<2 x 16, cross, keys = bf16, values = f32>>>
+// expected-note@+1 {{here it is '!layer.cache<}}
+layer.graph @encode(%cache: !wide) -> (!wide) attributes {casts = #layer.casts<explicit>, input_names = ["cache"]} {
+  output cache = %cache : !wide
+}
+// expected-error@+1 {{contract: cache 'cache' must have one type in all graphs, got '!layer.cache<}}
+layer.graph @main(%cache: !narrow) -> (!narrow) attributes {casts = #layer.casts<explicit>, input_names = ["cache"]} {
+  output cache = %cache : !narrow
+}

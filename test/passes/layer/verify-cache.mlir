@@ -22,7 +22,7 @@ layer.graph @has_no_cache(%x: !heads) -> (!heads) attributes {input_names = ["x"
 // CHECK-LABEL: layer.graph @quantises
 !small = !layer.attention_cache<2 x 16, full, keys = f8E4M3FN, values = int8>
 !smallCache = !layer.cache<!layer.block_cache<self = !small>>
-layer.graph @quantises(%q: !heads, %k: tensor<?x2x?x16xbf16>, %v: tensor<?x2x?x16xbf16>, %positions: !ids, %cache: !smallCache) -> (!heads, !smallCache) attributes {casts = #layer.casts<explicit>, input_names = ["q", "k", "v", "positions", "cache"]} {
+layer.graph @quantises(%q: !heads, %k: tensor<?x2x?x16xbf16>, %v: tensor<?x2x?x16xbf16>, %positions: !ids, %cache: !smallCache) -> (!heads, !smallCache) attributes {casts = #layer.casts<explicit>, input_names = ["q", "k", "v", "positions", "small"]} {
   %a, %cache1 = cached_attention "attend"(%q, %k, %v, %positions) in %cache[0] {scale = 1.0} : !heads, tensor<?x2x?x16xbf16>, tensor<?x2x?x16xbf16>, !ids, !smallCache -> !heads
-  output a = %a : !heads, cache = %cache1 : !smallCache
+  output a = %a : !heads, small = %cache1 : !smallCache
 }
