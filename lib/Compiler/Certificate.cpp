@@ -149,7 +149,11 @@ Certificate makeCertificate(const Program &program, const CheckedLevels &levels,
   Writer writer;
   writer.add(kLayer, levels.layer);
   writer.add(kKernel, levels.kernel);
-  writer.add(kVector, levels.vector);
+  Level vector = kVector;
+  if (program.hasEncoder())
+    vector.statements.insert(vector.statements.begin() + 1, "{cross-stores} of them lie in [sequence, head, i, columns] of "
+                                                            "cross slots, i < tokens of the source");
+  writer.add(vector, levels.vector);
   writer.add(kTranslated, levels.translated);
   writer.add(kOptimized, levels.optimized);
   writer.add("object", "checked", {concat("calls nothing but ", join(levels.symbols))},

@@ -94,12 +94,19 @@ static int64_t roundingsIn(Operation *op) {
 
 void Explainer::gatherKernels(ModuleOp module) {
   module.walk([&](Operation *op) { facts.kernelsInCode += isKernel(op); });
-  auto step = module.lookupSymbol<func::FuncOp>(kDecodeSymbol);
+  gatherStep(module, kDecodeSymbol, /*ofEncoder=*/false);
+  gatherStep(module, kEncoderSymbol, /*ofEncoder=*/true);
+  for (const KernelFact &kernel : facts.kernels)
+    (kernel.ofEncoder ? facts.encoderKernelsRun : facts.kernelsRun) += kernel.runs;
+}
+
+void Explainer::gatherStep(ModuleOp module, StringRef name, bool ofEncoder) {
+  auto step = module.lookupSymbol<func::FuncOp>(name);
   if (!step)
     return;
   std::map<std::string, std::vector<size_t>> known; // callee to its kernels
   const auto add = [&](Operation *op) {
-    facts.kernels.push_back({op->getName().stripDialect().str(), textsOf(op, "layers"), roundingsIn(op), {}, 0});
+    facts.kernels.push_back({op->getName().stripDialect().str(), textsOf(op, "layers"), roundingsIn(op), {}, 0, ofEncoder});
     return facts.kernels.size() - 1;
   };
   step.walk([&](Operation *op) {
@@ -123,8 +130,6 @@ void Explainer::gatherKernels(ModuleOp module) {
       facts.kernels[index].blocks.push_back(path ? path.str() : "");
     }
   });
-  for (const KernelFact &kernel : facts.kernels)
-    facts.kernelsRun += kernel.runs;
 }
 
 void Explainer::gatherWeights(const Program &program) {

@@ -60,6 +60,7 @@ private:
   // ExplainKernels.cpp
   void findFates(mlir::func::FuncOp step);
   void gatherKernels(mlir::ModuleOp module);
+  void gatherStep(mlir::ModuleOp module, llvm::StringRef name, bool ofEncoder);
   void gatherWeights(const Program &program);
 
   // ExplainGraph.cpp

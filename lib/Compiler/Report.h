@@ -99,7 +99,8 @@ struct KernelFact {
   std::vector<std::string> layers; ///< What it computes, names relative to the block.
   int64_t roundings = 0;           ///< Roundings of one element on its way through the kernel.
   std::vector<std::string> blocks; ///< The blocks that run it; empty: outside of blocks.
-  int64_t runs = 1;                ///< Times in a decoding step.
+  int64_t runs = 1;                ///< Times in a step.
+  bool ofEncoder = false;          ///< The step is the encoder's, not a decoding one.
 };
 
 struct Rounding {
@@ -122,7 +123,8 @@ struct Report {
   std::vector<SlotFact> slots;
   std::vector<WeightFact> weights;
   std::vector<KernelFact> kernels;
-  int64_t kernelsRun = 0, kernelsInCode = 0;
+  int64_t kernelsRun = 0, kernelsInCode = 0; ///< In a decoding step; in the code of all steps.
+  int64_t encoderKernelsRun = 0;             ///< In a step of the encoder.
   std::optional<MemoryPlan> plan;
 };
 

@@ -100,10 +100,11 @@ json reportJson(const Report &report, bool castsOnly) {
   result["cache"] = arrayOf(report.slots, slotJson);
   result["weights"] = arrayOf(report.weights, weightJson);
   result["kernels"] = {{"run", report.kernelsRun},
+                       {"run_encoder", report.encoderKernelsRun},
                        {"in_code", report.kernelsInCode},
                        {"list", arrayOf(report.kernels, [](const KernelFact &kernel) {
                           return json{{"kind", kernel.kind}, {"layers", kernel.layers}, {"roundings", kernel.roundings},
-                                      {"blocks", kernel.blocks}, {"runs", kernel.runs}};
+                                      {"blocks", kernel.blocks}, {"runs", kernel.runs}, {"step", kernel.ofEncoder ? "encoder" : "decode"}};
                         })}};
   result["plan"] = report.plan ? report.plan->json() : json();
   return result;

@@ -232,10 +232,17 @@ std::string weightsText(const Report &report) {
 }
 
 std::string kernelsText(const Report &report) {
-  Table table({"runs", "kernel", "roundings", "layers"});
-  for (const KernelFact &kernel : report.kernels)
-    table.add({concat(kernel.runs), kernel.kind, concat(kernel.roundings), join(kernel.layers, " + ")});
-  return concat("kernels: ", report.kernelsRun, " a step, ", report.kernelsInCode, " in code (both phases)\n", table.text());
+  const auto tableOf = [&](bool ofEncoder) {
+    Table table({"runs", "kernel", "roundings", "layers"});
+    for (const KernelFact &kernel : report.kernels)
+      if (kernel.ofEncoder == ofEncoder)
+        table.add({concat(kernel.runs), kernel.kind, concat(kernel.roundings), join(kernel.layers, " + ")});
+    return table.text();
+  };
+  if (report.encoderKernelsRun == 0)
+    return concat("kernels: ", report.kernelsRun, " a step, ", report.kernelsInCode, " in code (both phases)\n", tableOf(false));
+  return concat("kernels: ", report.kernelsRun, " a step, ", report.encoderKernelsRun, " a source, ", report.kernelsInCode,
+                " in code (all steps)\n", tableOf(false), "kernels of the encoder\n", tableOf(true));
 }
 
 } // namespace

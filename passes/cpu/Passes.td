@@ -119,6 +119,7 @@ def VerifyCache : Pass<"cpu-verify-cache", "::mlir::ModuleOp"> {
     With `report` a remark says how many:
     - `functions`: functions that take cache memory
     - `loads`, `stores`, `prefetches`: accesses in code to cache memory
+    - `cross-stores`: stores to cross slots among them
     - `widenings`: operations in code that widen what was read
     - `widest-bytes`: bytes of the largest value that is made by one of them
     - `scratch-bytes`: most bytes of scratch in one of the functions

@@ -48,7 +48,7 @@ struct VerifyCache : graphc::cpu::impl::VerifyCacheBase<VerifyCache> {
     if (violations)
       return signalPassFailure();
     reportCounters(module, getArgument(), report,
-                   {&numFunctions, &numLoads, &numStores, &numPrefetches, &numWidenings, &widestBytes, &scratchBytes, &numWrites},
+                   {&numFunctions, &numLoads, &numStores, &numCrossStores, &numPrefetches, &numWidenings, &widestBytes, &scratchBytes, &numWrites},
                    facts);
   }
 
@@ -125,6 +125,7 @@ private:
       return checkWidening(op->getResult(0), use.get());
     case Access::Kind::Store:
       ++numStores;
+      numCrossStores += isOfCross(access.root);
       stored.insert(access.root);
       return checkStore(op, use.get(), access);
     case Access::Kind::Prefetch:
@@ -335,6 +336,7 @@ private:
   Counter numFunctions{"functions"};
   Counter numLoads{"loads"};
   Counter numStores{"stores"};
+  Counter numCrossStores{"cross-stores"};
   Counter numPrefetches{"prefetches"};
   Counter numWidenings{"widenings"};
   Counter widestBytes{"widest-bytes"};

@@ -70,3 +70,30 @@ func.func @query_of_another_width(%q: memref<?x60xbf16>, %k: memref<?x32xbf16>, 
   kernel.cached_attention ins(%q, %k, %k : memref<?x60xbf16>, memref<?x32xbf16>, memref<?x32xbf16>) cache(%ks, %ks at %starts, %starts : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xbf16, 18>, memref<?xi32>, memref<?xi32>) outs(%o : memref<?x60xbf16>) {scale = 0.25, phase = #kernel.phase<decode>, layers = ["a"]}
   return
 }
+
+// -----
+
+func.func @causal_over_a_source(%x: memref<?x8xbf16>, %keys: memref<?x2x?x4xbf16, 18>, %rows: memref<?xi32>) {
+  // expected-error@+1 {{attention_k6: key and value must come together, and be there for causal}}
+  kernel.cached_attention ins(%x : memref<?x8xbf16>) cache(%keys, %keys at %rows, %rows : memref<?x2x?x4xbf16, 18>, memref<?x2x?x4xbf16, 18>, memref<?xi32>, memref<?xi32>)
+    outs(%x : memref<?x8xbf16>) {causal, layers = ["a"], phase = #kernel.phase<decode>, scale = 0.5 : f64}
+  return
+}
+
+// -----
+
+func.func @bias_of_other_heads(%x: memref<?x8xbf16>, %rows: memref<?xi32>, %bias: memref<8x3xf32>) {
+  // expected-error@+1 {{attention_k7: bias must be (buckets, 2) with a max_distance, got 'memref<8x3xf32>'}}
+  kernel.attention ins(%x, %x, %x at %rows : memref<?x8xbf16>, memref<?x8xbf16>, memref<?x8xbf16>, memref<?xi32>) bias(%bias : memref<8x3xf32>)
+    outs(%x : memref<?x8xbf16>) {head_dim = 4 : i64, max_distance = 12 : i64, layers = ["a"], phase = #kernel.phase<prefill>, scale = 0.5 : f64}
+  return
+}
+
+// -----
+
+func.func @heads_do_not_fit(%x: memref<?x8xbf16>, %rows: memref<?xi32>) {
+  // expected-error@+1 {{attention_k8: query 'memref<?x8xbf16>', key 'memref<?x8xbf16>', value 'memref<?x8xbf16>' do not fit heads of 3}}
+  kernel.attention ins(%x, %x, %x at %rows : memref<?x8xbf16>, memref<?x8xbf16>, memref<?x8xbf16>, memref<?xi32>)
+    outs(%x : memref<?x8xbf16>) {head_dim = 3 : i64, layers = ["a"], phase = #kernel.phase<prefill>, scale = 0.5 : f64}
+  return
+}

@@ -3,6 +3,7 @@
 #include "Fixture.h"
 #include "Runtime/Trace.h"
 #include "Support/Program.h"
+#include "graphc/c/graphc.h"
 
 #include <algorithm>
 #include <cmath>
@@ -142,16 +143,27 @@ TEST_P(EncoderDecoder, splitBatchedThreadsAndCapacityChangeNoBit) {
   larger.chunk = 4; // cuts what the decoder is fed, never a source
   EXPECT_EQ(whole(model, larger), expected) << "larger, in chunks";
 
-  // As one of three sequences, encoded in one call; the first of them twice.
-  SessionOptions batched = sizes();
-  batched.batch = int64_t(golden.prompts.size());
-  auto session = openSession(model, batched);
+  // As one of three sequences, encoded in one call of the program or in several; the
+  // first of them twice.
   std::vector<Source> sources;
   for (size_t i = 0; i < golden.prompts.size(); ++i)
     sources.push_back({int64_t(i), golden.prompts[i]});
-  ASSERT_TRUE(session->encode(sources).ok());
-  encode(*session, 0, golden.prompts[0]);
-  EXPECT_EQ(logitsOf(*session, int64_t(longest), ids), expected) << "batched";
+  std::vector<std::vector<float>> states;
+  for (const int64_t chunk : {512, 4}) {
+    SessionOptions batched = sizes();
+    batched.batch = int64_t(golden.prompts.size());
+    batched.chunk = chunk;
+    batched.stateRows = 64;
+    auto session = openSession(model, batched);
+    ASSERT_TRUE(session->encode(sources).ok());
+    const OutputView last = *session->output("encoder_hidden_states.1");
+    std::vector<float> &values = states.emplace_back();
+    for (int64_t i = 0; i < last.rows * last.width; ++i)
+      values.push_back(last.at(i / last.width, i % last.width));
+    encode(*session, 0, golden.prompts[0]);
+    EXPECT_EQ(logitsOf(*session, int64_t(longest), ids), expected) << "batched, chunk " << chunk;
+  }
+  EXPECT_EQ(states[0], states[1]) << "of all sources, in order";
 }
 
 TEST_P(EncoderDecoder, staleRowsAndAnEarlierSourceAreNeverRead) {
@@ -182,7 +194,26 @@ TEST_P(EncoderDecoder, sharedObjectServesIt) {
   ASSERT_TRUE(executable.ok()) << executable.status();
   auto loaded = Model::open(*executable, folderOf(GetParam()));
   ASSERT_TRUE(loaded.ok()) << loaded.status();
-  EXPECT_EQ(whole(*loaded, sizes()), whole(model, sizes()));
+  const std::vector<float> expected = whole(model, sizes());
+  EXPECT_EQ(whole(*loaded, sizes()), expected);
+
+  // The same from C.
+  char *error = nullptr;
+  graphc_model *opened = graphc_open(path.c_str(), folderOf(GetParam()).c_str(), &error);
+  ASSERT_TRUE(opened) << error;
+  graphc_session_options options = {};
+  options.capacity = sizes().capacity;
+  options.source_capacity = sizes().sourceCapacity;
+  graphc_session *session = graphc_session_open(opened, &options, &error);
+  ASSERT_TRUE(session) << error;
+  ASSERT_EQ(graphc_session_encode(session, 0, source().data(), source().size(), &error), 0) << error;
+  const Ids ids = decoded();
+  const float *logits = nullptr;
+  ASSERT_EQ(graphc_forward(session, 0, ids.data(), ids.size(), &logits, &error), 0) << error;
+  const size_t vocab = size_t(graphc_vocab_size(opened));
+  EXPECT_EQ(std::vector<float>(logits, logits + vocab), std::vector<float>(expected.end() - ptrdiff_t(vocab), expected.end()));
+  graphc_session_close(session);
+  graphc_close(opened);
   std::filesystem::remove_all(folder);
 }
 

@@ -4,6 +4,7 @@
 #include "Support/Json.h"
 #include "Support/Npy.h"
 
+#include <algorithm>
 #include <cmath>
 
 using namespace graphc;
@@ -188,6 +189,29 @@ TEST_P(EncoderDecoderGoldens, aRaggedBatchGivesWhatEachSequenceGivesAlone) {
     ASSERT_TRUE(alone.ok()) << alone.status();
     for (int64_t i = 0; i < alone->logits.size(); ++i) // bit by bit: every sum has the same order
       ASSERT_EQ(batch->logits.data[int64_t(b) * row + i], alone->logits.data[i]) << "sequence " << b;
+  }
+}
+
+// Padding has no position, so it takes no row of the cross slots, on either side.
+TEST_P(EncoderDecoderGoldens, paddedSourcesGiveWhatCompactOnesGive) {
+  Interpreter encoder = model.interpreter({}, "encode"), decoder = model.interpreter({}, "main");
+  const int64_t width = int64_t(std::ranges::max(golden.prompts, {}, &std::vector<int32_t>::size).size()) + 2;
+  for (size_t b = 0; b < golden.prompts.size(); ++b) {
+    const std::vector<int32_t> &source = golden.prompts[b], &prompt = golden.decoderPrompts[b];
+    const auto alone = generate(decoder, {prompt}, options(encoder, {source}, 0));
+    ASSERT_TRUE(alone.ok()) << alone.status();
+    for (const bool left : {true, false}) {
+      Tensor ids(DType::I32, {1, width}), mask(DType::I32, {1, width});
+      for (size_t t = 0, first = left ? size_t(width) - source.size() : 0; t < source.size(); ++t)
+        ids.data[first + t] = source[t], mask.data[first + t] = 1;
+      auto cache = decoder.createCache(1, golden.sessionLength, width);
+      ASSERT_TRUE(cache.ok());
+      const auto encoded = encoder.run(ids, &mask, &*cache);
+      ASSERT_TRUE(encoded.ok()) << encoded.status();
+      const auto outputs = decoder.run(Tensor(DType::I32, {1, int64_t(prompt.size())}, {prompt.begin(), prompt.end()}), nullptr, &*cache);
+      ASSERT_TRUE(outputs.ok()) << outputs.status();
+      EXPECT_EQ(outputs->find("logits")->front().data, alone->logits.data) << "sequence " << b << (left ? " left" : " right");
+    }
   }
 }
 

@@ -54,6 +54,12 @@ TEST(CInterface, rewindsSavesAndLoads) {
   EXPECT_EQ(failure(graphc_session_save(session, nullptr, &error), error), "path must be given, got NULL");
   error = nullptr;
   EXPECT_NE(failure(graphc_session_load(session, (path + ".none").c_str(), &error), error).find("cannot be opened"), std::string::npos);
+  const int32_t source[] = {1};
+  error = nullptr;
+  EXPECT_EQ(failure(graphc_session_encode(session, 0, source, 1, &error), error),
+            "model must have an encoder to read a source, got a decoder alone");
+  error = nullptr;
+  EXPECT_EQ(failure(graphc_session_encode(session, 0, nullptr, 1, &error), error), "ids must be given, got NULL");
   EXPECT_EQ(graphc_session_load(session, GRAPHC_TEST_ARTEFACT, nullptr), 1); // who wants no message gets none
   EXPECT_EQ(graphc_session_length(session, 0), 3);
   graphc_session_close(other);

@@ -224,17 +224,36 @@ static uint64_t valueOf(const Formula &formula, const std::map<std::string, uint
   return sum;
 }
 
-TEST(MemoryPlan, formulasGiveItsBytes) {
+/// The same with an encoder: block 0 has a cross cache of 8 bits.
+static Program withEncoder() {
   Program program = example();
-  for (const char *name : {"before", "after"})
-    program.bindings.insert(program.bindings.begin(), Binding::of(Kind::Carry, name, DType::F32, {Dim::of("cache_rows"), Dim::number(12)}));
-  program.symbols.push_back("cache_rows");
+  program.symbols.push_back("source");
+  const Dim batch = Dim::of("batch"), heads = Dim::number(2), rows = Dim::of("source");
+  for (const char *side : {"cross_keys", "cross_values"})
+    program.bindings.insert(program.bindings.begin(), Binding::of(Kind::Cache, side, DType::I8, {batch, heads, rows, Dim::number(8)}));
+  for (const char *side : {"cross_key_scales", "cross_value_scales"})
+    program.bindings.insert(program.bindings.begin(), Binding::of(Kind::Cache, side, DType::F32, {batch, heads, rows}));
+  program.kernels.clear(); // which count bindings
+  program.bindings.pop_back();
+  return program;
+}
+
+class MemoryPlanFormulas : public testing::TestWithParam<bool> {};
+
+TEST_P(MemoryPlanFormulas, giveItsBytes) {
+  Program program = GetParam() ? withEncoder() : example();
+  if (!program.hasEncoder()) { // which is not in seed mode
+    for (const char *name : {"before", "after"})
+      program.bindings.insert(program.bindings.begin(), Binding::of(Kind::Carry, name, DType::F32, {Dim::of("cache_rows"), Dim::number(12)}));
+    program.symbols.push_back("cache_rows");
+  }
   ASSERT_TRUE(checkProgram(program).ok()) << checkProgram(program);
-  for (const PlanRequest &request : {PlanRequest{.batch = 3, .capacity = 500, .chunk = 40, .threads = 2},
+  for (const PlanRequest &request : {PlanRequest{.batch = 3, .capacity = 500, .sourceCapacity = 90, .chunk = 40, .threads = 2},
                                      PlanRequest{.capacity = 7}, PlanRequest{.batch = 2, .chunk = 700, .logitRows = 9}}) {
     const MemoryPlan plan = *planMemory(program, request);
     const PlanRequest &r = plan.request;
-    std::map<std::string, uint64_t> factors = {{"batch", r.batch}, {"capacity", r.capacity}, {"threads", r.threads},
+    std::map<std::string, uint64_t> factors = {{"batch", r.batch}, {"capacity", r.capacity}, {"source", r.sourceCapacity},
+                                               {"threads", r.threads},
                                                {"(batch + 1)", r.batch + 1}, {"logit_rows", r.logitRows}};
     for (const MemoryPlan::Symbol &symbol : plan.symbols)
       factors[symbol.name] = symbol.value;
@@ -254,6 +273,29 @@ TEST(MemoryPlan, formulasGiveItsBytes) {
     }
     EXPECT_EQ(workspace, plan.workspace);
   }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MemoryPlanFormulas, testing::Bool(),
+                         [](const auto &info) { return info.param ? "withEncoder" : "decoderAlone"; });
+
+TEST(MemoryPlan, hasCrossCachesOfTheSourcesLength) {
+  const Program program = withEncoder();
+  const PlanRequest request{.batch = 3, .capacity = 500, .sourceCapacity = 90, .chunk = 40};
+  const MemoryPlan plan = *planMemory(program, request);
+  ASSERT_EQ(plan.blocks.size(), 3u) << "cross caches after the others";
+  EXPECT_TRUE(plan.blocks[2].cross);
+  EXPECT_EQ(plan.blocks[2].rows, 90);
+  EXPECT_EQ(plan.blocks[2].keyBytes, 3u * 2 * 90 * 8);
+  EXPECT_EQ(plan.blocks[2].scaleBytes, 2u * 3 * 2 * 90 * 4);
+  const std::string text = plan.text();
+  for (const char *line : {"batch 3, capacity 500, source 90, chunk 40", "\n  tokens = max(min(chunk, batch * capacity), source) = 90\n",
+                           "\n  block 0 cross: 90 rows, keys int8 4320, values int8 4320, scales 4320 = 48 * batch * source\n"})
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+  PlanRequest longer = request;
+  longer.sourceCapacity = program.model.maxLength + 1;
+  EXPECT_EQ(failure(planMemory(program, longer).status()),
+            "source capacity must be from 1 to " + std::to_string(program.model.maxLength) + ", got " +
+                std::to_string(longer.sourceCapacity));
 }
 
 TEST(MemoryPlan, saysWhereEachByteComesFrom) {

@@ -243,6 +243,15 @@ TEST(SessionCache, refusesDamagedFiles) {
   EXPECT_EQ(refusal(edited("\"version\":1", "\"version\":2")), path + ": version must be 1, got 2; save the cache anew");
   EXPECT_EQ(refusal(edited("\"lengths\":[30]", "\"lengths\":[99]")), path + ": lengths must be within the capacity of 50, got 99");
   EXPECT_EQ(refusal(edited("\"dtype\":\"bf16\"", "\"dtype\":\"bf61\"")), path + ": key 'dtype' must be a dtype, got 'bf61'");
+  // Sources, which only a cross cache has.
+  const SavedCache sourced{"m", 50, {3}, {-1}, {2}, {{0, "keys", DType::F32, 1, 1, 0}, {0, "cross_keys", DType::F32, 1, 1, 0}}};
+  EXPECT_EQ(sourced.rowBytes(), (3u + 2) * 4);
+  EXPECT_EQ(*parseSavedCache(sourced.header() + std::string(20, 'r'), "f"), sourced);
+  SavedCache faulty = sourced;
+  faulty.sources = {2, 2};
+  EXPECT_EQ(failure(parseSavedCache(faulty.header(), "f").status()), "f: key 'sources' must have 1 lengths, got 2");
+  faulty.sides.pop_back();
+  EXPECT_EQ(failure(parseSavedCache(faulty.header(), "f").status()), "f: key 'sources' must have 0 lengths, got 2");
   EXPECT_EQ(session->loadCache(path + ".none").code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(session->saveCache(path + ".none/file").code(), absl::StatusCode::kNotFound);
 }

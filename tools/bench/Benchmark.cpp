@@ -293,6 +293,8 @@ absl::Status Runner::run(const std::string &folder) {
 }
 
 absl::StatusOr<Benchmark> runBenchmark(const CompiledModel &compiled, const std::string &folder, const Plan &plan) {
+  if (compiled.program().hasEncoder())
+    return absl::FailedPreconditionError("model to measure must be a decoder alone, got one with an encoder");
   Plan complete = plan;
   if (complete.threads.empty())
     complete.threads = {availableCores()};

@@ -93,12 +93,13 @@
   const card = (big, what, more) => h("div", { class: "card" }, h("div", { class: "what" }, what), h("div", { class: "big" }, big), h("div", { class: "more" }, more));
   const inPlace = report.weights.filter((weight) => weight.residency === "in place").length;
   const pins = [...new Set(report.cache.map((slot) => (slot.keys.dtype === slot.values.dtype ? slot.keys.dtype : slot.keys.dtype + "/" + slot.values.dtype)))];
-  const missed = report.decisions.filter((decision) => !decision.done && decision.pass === "layer-fuse-cache").length;
+  const missed = report.decisions.filter((decision) => !decision.done && decision.pass === "layer-fuse-cache" && !["missed-cross", "missed-no-slot"].includes(decision.key)).length;
+  const owned = report.cache.filter((slot) => slot.rows !== "cross"), crossed = report.cache.length - owned.length;
   section("overview", "Overview", "", h("div", { class: "cards" },
     card(report.casts.length, "casts left", bytes(sum(report.casts, (cast) => cast.bytes_per_step)) + " moved a decoding step for them"),
     card(pins.join(", ") || "none", "cache", report.plan ? bytes(report.plan.cache) + " at " + report.plan.capacity + " tokens" : report.cache.length + " slots"),
-    card(report.cache.filter((slot) => slot.fused).length + " / " + report.cache.length, "slots fused and in place", missed ? missed + " attentions not fused" : "no attention missed"),
-    report.stopped ? null : card(report.kernels.run, "kernels a step", report.kernels.in_code + " in code, both phases"),
+    card(owned.filter((slot) => slot.fused).length + " / " + owned.length, "slots fused and in place", (missed ? missed + " attentions not fused" : "no attention missed") + (crossed ? ", " + crossed + " cross slots" : "")),
+    report.stopped ? null : card(report.kernels.run, "kernels a step", (report.kernels.run_encoder ? report.kernels.run_encoder + " a source, " : "") + report.kernels.in_code + " in code"),
     report.stopped ? null : card(inPlace + " / " + report.weights.length, "weights used in place", bytes(sum(report.weights, (weight) => (weight.residency === "in place" ? 0 : weight.bytes))) + " converted"),
     report.plan ? card(bytes(report.plan.total), "memory of a session", "batch " + report.plan.batch + ", capacity " + report.plan.capacity) : null,
     card(sum(report.roundings, (rounding) => rounding.layers + rounding.casts), "rounding points", report.roundings.map((rounding) => rounding.type + " " + (rounding.layers + rounding.casts)).join(", ") || "all f32")));
@@ -300,8 +301,10 @@
     section("weights", "Weights", inPlace + " of " + report.weights.length + " in place", table([column("count", "number"), column("weight", "name"), column("file", "mono"), column("memory", "mono"), column("bytes", "number"), column("residency"), column("why")],
       grouped(report.weights.map(({ source, ...weight }) => weight), (weight) => weight.name).map((group) => [group.count, group.name, group.first.stored, group.first.used, (group.first.bytes * group.count).toLocaleString("en"),
         tag(group.first.residency, group.first.residency === "in place" ? "done" : "load"), general(group.first.reason)])));
-    section("kernels", "Kernels", report.kernels.run + " a decoding step, " + report.kernels.in_code + " in code", table([column("runs", "number"), column("kernel", "mono"), column("roundings", "number"), column("layers", "name")],
-      report.kernels.list.map((kernel) => [kernel.runs, kernel.kind, kernel.roundings, kernel.layers.join(" + ")])));
+    const kernels = (step) => table([column("runs", "number"), column("kernel", "mono"), column("roundings", "number"), column("layers", "name")],
+      report.kernels.list.filter((kernel) => kernel.step === step).map((kernel) => [kernel.runs, kernel.kind, kernel.roundings, kernel.layers.join(" + ")]));
+    section("kernels", "Kernels", report.kernels.run + " a decoding step, " + report.kernels.in_code + " in code", kernels("decode"));
+    if (report.kernels.run_encoder) section("encoder-kernels", "Kernels of the encoder", report.kernels.run_encoder + " a source", kernels("encoder"));
   }
   // ---- statistics
   const byPass = new Map();

@@ -1,7 +1,7 @@
 // Rows of a source begin at 0, whatever the decoder has, and the decoder only reads them.
 // RUN: graphc-opt %s --cpu-verify-cache=report 2>&1 | FileCheck %s
 
-// CHECK: remark: cpu-verify-cache: 2 functions, 1 loads, 1 stores, 1 other-writes
+// CHECK: remark: cpu-verify-cache: 2 functions, 1 loads, 1 stores, 1 cross-stores, 1 other-writes
 !keys = memref<?x2x?x4xbf16, 18>
 !ids = memref<?xi32>
 // CHECK-LABEL: func.func @graphc_encoder
