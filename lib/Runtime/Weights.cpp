@@ -95,8 +95,6 @@ std::vector<std::atomic<uint64_t>> convertAll(const std::vector<Job> &jobs, std:
   work();
   for (std::thread &thread : threads)
     thread.join();
-  for (const Job &job : jobs) // again: neighbours came back with what was read beside them
-    release({job.tensor->data, job.tensor->bytes});
   return lost;
 }
 } // namespace
@@ -182,13 +180,16 @@ absl::StatusOr<Weights> Weights::open(const Program &program, const std::string 
     }
     weights.ledger.push_back(std::move(entry));
   }
-  for (const MappedFile &file : weights.checkpoint.front().mappings()) // the headers were read once
-    release(file.bytes());
   absl::StatusOr<Memory> memory = Memory::reserve(layout.size(), "converted weights");
   if (!memory.ok())
     return memory.status();
   weights.converted = *std::move(memory);
   const std::vector<std::atomic<uint64_t>> lost = convertAll(jobs, weights.converted.data());
+  // The headers, and what was converted, were read once. Whole files: pages at the
+  // ends of tensors belong to two of them, and neighbours came back with what was
+  // read beside them.
+  for (const MappedFile &file : weights.checkpoint.front().mappings())
+    release({file.bytes().data(), (file.bytes().size() + kPage - 1) / kPage * kPage});
   for (size_t i = 0; i < jobs.size(); ++i)
     if (lost[i])
       weights.ledger[jobs[i].entry].why += concat(", ", lost[i].load(), " beyond its range");

@@ -25,7 +25,7 @@ struct GenerationFlags {
   std::string promptFile, tokensFile, weights, logitsOut;
   std::string hiddenStatesOut, attentionsOut; ///< With an encoder: the decoder's.
   std::string crossAttentionsOut, encoderHiddenStatesOut, encoderAttentionsOut;
-  int64_t newTokens = 128, sessionLength = 0, sourceLength = 0, threads = 0;
+  int64_t newTokens = 128, sessionLength = 0, threads = 0;
   SamplingOptions sampling;
   bool printTokens = false, ignoreEos = false;
 

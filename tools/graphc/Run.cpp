@@ -27,6 +27,7 @@ struct RunCommand {
   GenerationFlags generation;
   std::string saveCache, loadCache;
   uint64_t memoryBudget = 0;
+  int64_t sourceLength = 0; ///< 0: as needed.
 
   int run(Arguments arguments);
   absl::Status execute();
@@ -80,6 +81,8 @@ absl::StatusOr<Prompts> RunCommand::readPrompts(const Model &model) const {
 /// they are, --decoder-tokens or the start token; behind a loaded cache, nothing.
 absl::StatusOr<Prompts> RunCommand::decoderPrompts(const Program &program, const Prompts &prompts) const {
   const Prompts &given = generation.decoderTokens;
+  if (!program.hasEncoder() && sourceLength)
+    return invalidArgument("model has no encoder, so there is no source; leave out --source-length");
   if (!program.hasEncoder())
     return given.empty() ? absl::StatusOr<Prompts>(prompts)
                          : invalidArgument("model has no encoder, so its prompts are what the decoder starts with; leave "
@@ -120,7 +123,7 @@ absl::StatusOr<SessionOptions> RunCommand::session(const Program &program, const
     for (const std::vector<int32_t> &prompt : prompts)
       total += prompt.size();
     options.stateRows = std::max(options.stateRows, total);
-    options.sourceCapacity = generation.sourceLength ? generation.sourceLength : std::max<int64_t>(source, 1);
+    options.sourceCapacity = sourceLength ? sourceLength : std::max<int64_t>(source, 1);
   }
   options.capacity = generation.sessionLength ? generation.sessionLength : std::max<int64_t>(needed, 1);
   return options;
@@ -240,6 +243,7 @@ int RunCommand::run(Arguments arguments) {
   Options options("graphc run", kAbout);
   options.argument("MODEL", path, "shared object, .ir file, checkpoint folder, or '-' for a graph\non standard input");
   generation.add(options);
+  options.integer("--source-length", "N", 1, sourceLength, "most tokens of a source, if the model has an encoder\n(default: the longest prompt)");
   options.text("--save-cache", "FILE", saveCache, "writes the cache, so that a later run can go on from here");
   options.text("--load-cache", "FILE", loadCache, "goes on from a cache that --save-cache wrote, with the same\nmodel, policy and pin: the prompt follows what is in it");
   options.custom("--memory-budget", "BYTES",
