@@ -234,8 +234,10 @@ void Explainer::countRounding(Type type, int64_t Rounding::*by) {
 }
 
 void Explainer::layersDone(ModuleOp module) {
+  const bool hasDecoder = module.lookupSymbol<layer::GraphOp>(layer::kMainGraph);
   for (layer::GraphOp graph : module.getOps<layer::GraphOp>()) {
-    gatherSlots(graph);
+    if (!hasDecoder || graph.getSymName() != layer::kEncodeGraph) // an encoder has its decoder's cache
+      gatherSlots(graph);
     for (Operation &op : graph.getBody().front()) {
       if (auto named = dyn_cast<layer::PolicyLayer>(op))
         gatherLayer(named);

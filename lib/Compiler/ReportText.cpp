@@ -213,7 +213,7 @@ std::string slotsText(const Report &report) {
   for (const auto &group : groupsOf<SlotFact>(report.slots, [](const SlotFact &slot) { return slot.name; }, keyOf)) {
     const SlotFact &slot = *group.first;
     table.add({group.shownName(), slot.rows, concat(slot.kvHeads, " x ", slot.headDim), slot.keys, slot.values, ruleOf(slot),
-               slot.isFused ? "fused, in place" : "not fused"});
+               slot.isFused ? "fused, in place" : slot.rows == "cross" ? "stored by the encoder" : "not fused"});
   }
   return "cache\n" + (table.isEmpty() ? "  none\n" : table.text());
 }

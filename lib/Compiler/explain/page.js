@@ -93,7 +93,9 @@
   const card = (big, what, more) => h("div", { class: "card" }, h("div", { class: "what" }, what), h("div", { class: "big" }, big), h("div", { class: "more" }, more));
   const inPlace = report.weights.filter((weight) => weight.residency === "in place").length;
   const pins = [...new Set(report.cache.map((slot) => (slot.keys.dtype === slot.values.dtype ? slot.keys.dtype : slot.keys.dtype + "/" + slot.values.dtype)))];
-  const missed = report.decisions.filter((decision) => !decision.done && decision.pass === "layer-fuse-cache" && !["missed-cross", "missed-no-slot"].includes(decision.key)).length;
+  // An attention over tensors or over a cross slot has no slot to own.
+  const isMissed = (decision) => !decision.done && decision.pass === "layer-fuse-cache" && !["missed-cross", "missed-no-slot"].includes(decision.key);
+  const missed = report.decisions.filter(isMissed).length;
   const owned = report.cache.filter((slot) => slot.rows !== "cross"), crossed = report.cache.length - owned.length;
   section("overview", "Overview", "", h("div", { class: "cards" },
     card(report.casts.length, "casts left", bytes(sum(report.casts, (cast) => cast.bytes_per_step)) + " moved a decoding step for them"),
@@ -187,7 +189,7 @@
     const light = (index, lit) => (paths.get(index) || []).forEach((path) => path.classList.toggle("lit", lit));
     const rows = shown.map((index) => {
       const node = nodes[index], status = statuses[index], full = fullName(part, node);
-      const whyNot = (decisionsOf.get(full) || []).some((decision) => !decision.done && decision.pass.startsWith("layer-fuse"));
+      const whyNot = (decisionsOf.get(full) || []).some(isMissed);
       const enter = (event) => { light(index, true); showTip(event.currentTarget, node, status, full); };
       const leave = () => { light(index, false); hideTip(); };
       const element = h("div", { class: "node " + status, tabindex: 0, role: "listitem", "aria-label": [node.o, node.n, node.t, status].join(" "), onmouseenter: enter, onfocus: enter, onmouseleave: leave, onblur: leave },
@@ -264,7 +266,7 @@
   // ---- cache
   section("cache", "Cache", report.cache.length + " slots", report.cache.length === 0 ? h("p", { class: "hint" }, "None.") :
     table([column("slot", "name"), column("rows"), column("heads", "mono"), column("keys", "mono"), column("pinned by", "mono"), column("values", "mono"), column("pinned by", "mono"), column("")],
-      grouped(report.cache.map(({ block, ...slot }) => slot), (slot) => slot.name).map((group) => { const slot = group.first; return [group.name, slot.rows, slot.kv_heads + " × " + slot.head_dim, slot.keys.dtype, slot.keys.rule, slot.values.dtype, slot.values.rule, tag(slot.fused ? "fused" : "not fused", slot.fused ? "done" : "missed")]; })));
+      grouped(report.cache.map(({ block, ...slot }) => slot), (slot) => slot.name).map((group) => { const slot = group.first; return [group.name, slot.rows, slot.kv_heads + " × " + slot.head_dim, slot.keys.dtype, slot.keys.rule, slot.values.dtype, slot.values.rule, tag(slot.fused ? "fused" : slot.rows === "cross" ? "stored by the encoder" : "not fused", slot.fused || slot.rows === "cross" ? "done" : "missed")]; })));
 
   // ---- memory
   function memory(plan) {
