@@ -26,13 +26,13 @@ class Counter {
 public:
   Counter(ModuleOp module, const Target &target) : module(module), target(target) {}
 
-  StepWork count(llvm::StringRef step) {
+  std::vector<KernelWork> count(llvm::StringRef step) {
     if (auto function = module.lookupSymbol<func::FuncOp>(step)) {
       for (BlockArgument argument : function.getArguments())
         bindings[argument] = function.getArgAttrOfType<DictionaryAttr>(argument.getArgNumber(), kernel::kBindingAttr);
       visit(function);
     }
-    return work;
+    return std::move(kernels);
   }
 
 private:
@@ -40,8 +40,8 @@ private:
     function.walk([&](Operation *op) {
       if (auto call = dyn_cast<func::CallOp>(op))
         follow(call);
-      else if (isa_and_nonnull<kernel::KernelDialect>(op->getDialect()))
-        countKernel(op);
+      else if (auto layers = op->getAttrOfType<ArrayAttr>("layers"); layers && isa<kernel::KernelDialect>(op->getDialect()))
+        countKernel(op, layers.empty() ? StringRef() : cast<StringAttr>(layers[0]).getValue());
     });
   }
 
@@ -72,7 +72,11 @@ private:
     return target.bf16Dot && getElementTypeOrSelf(x.getType()).isBF16() && getElementTypeOrSelf(y.getType()).isBF16();
   }
 
-  void countKernel(Operation *op) {
+  void countKernel(Operation *op, StringRef layer) {
+    KernelWork &counted = kernels.emplace_back();
+    counted.kind = op->getName().stripDialect();
+    counted.layer = layer;
+    StepWork &work = counted.work;
     auto embedding = dyn_cast<kernel::EmbeddingOp>(op);
     for (Value operand : op->getOperands()) {
       if (!isParameter(operand))
@@ -87,11 +91,11 @@ private:
       MultiplyAdds &rows = hasLogitsRows(matmul.getX()) ? work.logitsRow : work.token;
       rows.add(isDot(matmul.getX(), matmul.getKernel()), double(cast<MemRefType>(matmul.getKernel().getType()).getNumElements()));
     } else if (auto attention = dyn_cast<kernel::CachedAttentionOp>(op)) {
-      countAttention(attention);
+      countAttention(attention, work);
     }
   }
 
-  void countAttention(kernel::CachedAttentionOp op) {
+  void countAttention(kernel::CachedAttentionOp op, StepWork &work) {
     auto keys = cast<MemRefType>(op.getKeys().getType()), values = cast<MemRefType>(op.getValues().getType());
     const int64_t kvHeads = keys.getDimSize(1), headDim = keys.getDimSize(3);
     const int64_t width = cast<MemRefType>(op.getQuery().getType()).getDimSize(1);
@@ -106,8 +110,20 @@ private:
   ModuleOp module;
   const Target &target;
   llvm::DenseMap<Value, DictionaryAttr> bindings;
-  StepWork work;
+  std::vector<KernelWork> kernels;
 };
+
+StepWork sumOf(const std::vector<KernelWork> &kernels) {
+  StepWork sum;
+  for (const KernelWork &kernel : kernels) {
+    sum.weightBytes += kernel.work.weightBytes;
+    sum.tokenBytes += kernel.work.tokenBytes;
+    for (auto [all, one] : {std::pair(&sum.token, &kernel.work.token), std::pair(&sum.logitsRow, &kernel.work.logitsRow)})
+      all->dot += one->dot, all->f32 += one->f32;
+    sum.attentions.insert(sum.attentions.end(), kernel.work.attentions.begin(), kernel.work.attentions.end());
+  }
+  return sum;
+}
 
 /// Keys that `newTokens` queries behind `length` cached tokens see, summed.
 double visibleKeys(int64_t length, int64_t newTokens, int64_t window) {
@@ -120,7 +136,8 @@ double visibleKeys(int64_t length, int64_t newTokens, int64_t window) {
 } // namespace
 
 Work countWork(ModuleOp module, const Target &target) {
-  return {Counter(module, target).count(kPrefillSymbol), Counter(module, target).count(kDecodeSymbol)};
+  std::vector<KernelWork> prefill = Counter(module, target).count(kPrefillSymbol), decode = Counter(module, target).count(kDecodeSymbol);
+  return {sumOf(prefill), sumOf(decode), std::move(prefill), std::move(decode)};
 }
 
 Cost costOf(const StepWork &work, std::span<const int32_t> lengths, int64_t newTokens) {

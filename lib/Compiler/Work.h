@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace mlir {
@@ -37,8 +38,17 @@ struct StepWork {
   std::vector<Attention> attentions;
 };
 
+/// One kernel of a step.
+struct KernelWork {
+  std::string kind;  ///< "matmul".
+  std::string layer; ///< The first of its layers; in a block that is shared without the block's name: "ffn.gate".
+  StepWork work;
+};
+
 struct Work {
-  StepWork prefill, decode;
+  StepWork prefill, decode; ///< The sum over their kernels.
+  /// In the order in which they run.
+  std::vector<KernelWork> prefillKernels, decodeKernels;
 };
 
 /// Bytes and multiply-adds of given calls.

@@ -110,7 +110,8 @@ TEST(Benchmark, reportsRatesWithTheirRatios) {
   const ordered_json report = reportJson(subject, compiled, *benchmark);
 
   using Keys = std::vector<std::string>;
-  EXPECT_EQ(keysOf(report), (Keys{"format", "graphc", "model", "options", "machine", "compile", "start", "runs", "memory"}));
+  EXPECT_EQ(keysOf(report), (Keys{"format", "graphc", "model", "options", "machine", "compile", "start", "runs", "kernel_profiles", "memory"}));
+  EXPECT_TRUE(report["kernel_profiles"].empty());
   EXPECT_EQ(keysOf(report["model"]), (Keys{"name", "family", "layers", "hidden_size", "vocab_size", "parameters", "weight_bytes",
                                            "random_weights"}));
   EXPECT_EQ(keysOf(report["options"]), (Keys{"policy", "pin_cache", "cache_dtype", "target", "repeat"}));
@@ -142,6 +143,46 @@ TEST(Benchmark, reportsRatesWithTheirRatios) {
   EXPECT_EQ(report["runs"][3]["context"], 20);
   EXPECT_LT(report["runs"][2]["bytes"], report["runs"][3]["bytes"]);
   EXPECT_NE(reportText(subject, compiled, *benchmark).find("decode "), std::string::npos);
+}
+
+TEST(Benchmark, timesEachKernelOfAStep) {
+  CompileOptions options;
+  options.policy = {"compute=bf16,output=f32"};
+  options.pins = {"bf16"};
+  options.trace = true;
+  const CompiledModel traced = compileFixture("llama/mha", options);
+  const Plan plan{.prompts = {8}, .contexts = {4}, .threads = {1}, .generated = 8, .repeats = 2};
+  auto benchmark = runBenchmark(compileTiny(), folderOf("llama/mha"), plan, &traced);
+  ASSERT_TRUE(benchmark.ok()) << benchmark.status();
+  const ordered_json report = reportJson({"mha", false, {}, {}, 2}, compileTiny(), *benchmark);
+  ASSERT_EQ(report["kernel_profiles"].size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    const ordered_json &profile = report["kernel_profiles"][i], &run = report["runs"][i];
+    EXPECT_EQ(keysOf(profile), (std::vector<std::string>{"phase", "batch", "threads", "context", "tokens", "seconds", "kernel_seconds",
+                                                         "limits", "kernels"}));
+    EXPECT_EQ(profile["phase"], run["phase"]);
+    // What all kernels must read and multiply is what the step must.
+    double bytes = 0, multiplyAdds = 0, seconds = 0;
+    int64_t calls = 0;
+    std::vector<std::string> layers;
+    for (const ordered_json &kernel : profile["kernels"]) {
+      bytes += double(kernel["bytes"]);
+      multiplyAdds += double(kernel["dot_multiply_adds"]) + double(kernel["f32_multiply_adds"]);
+      seconds += double(kernel["seconds"]);
+      calls += int64_t(kernel["calls"]);
+      layers.push_back(kernel["layers"]);
+      EXPECT_GT(double(kernel["seconds"]), 0) << kernel;
+    }
+    EXPECT_DOUBLE_EQ(profile["kernel_seconds"], seconds);
+    EXPECT_EQ(size_t(calls), traced.program().kernels.size());
+    EXPECT_TRUE(std::ranges::count(layers, "layers.*.ffn.gate") == 1 && std::ranges::count(layers, "language_modeling_head") == 1);
+    const StepWork &work = i == 0 ? compileTiny().work().prefill : compileTiny().work().decode;
+    const int32_t lengths[] = {int32_t(run["context"])};
+    const Cost step = costOf(work, lengths, profile["tokens"]);
+    EXPECT_DOUBLE_EQ(bytes, step.bytes);
+    EXPECT_DOUBLE_EQ(multiplyAdds, step.multiplyAdds.dot + step.multiplyAdds.f32);
+  }
+  EXPECT_NE(reportText({"mha", false, {}, {}, 2}, compileTiny(), *benchmark).find("layers.*.ffn.gate"), std::string::npos);
 }
 
 TEST(Benchmark, refusesSessionsBeyondTheModel) {

@@ -6,20 +6,17 @@
 
 #include "Support/File.h"
 #include "Support/Message.h"
+#include "tools/bench/KernelTimes.h"
 #include "tools/bench/RandomWeights.h"
+#include "tools/bench/Sequences.h"
 
 #include <algorithm>
-#include <chrono>
-#include <random>
 
 namespace graphc::bench {
 
 namespace {
-using Clock = std::chrono::steady_clock;
 constexpr int64_t kFirstPrompt = 16;   ///< Tokens of the prompt that first tokens are timed with.
 constexpr int64_t kDecodeSamples = 8;  ///< Groups of steps of one decoding.
-
-double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 template <typename Get> double median(const std::vector<Sample> &samples, Get get) {
   std::vector<double> values;
@@ -39,62 +36,10 @@ uint64_t kilobytes(const char *file, std::string_view key) {
   return at == std::string::npos ? 0 : std::strtoull(text->c_str() + at + key.size(), nullptr, 10) * 1024;
 }
 
-/// Token ids, the same in every process.
-class Tokens {
-public:
-  explicit Tokens(int64_t vocabulary) : draw(0, int32_t(vocabulary - 1)) {}
-  std::vector<int32_t> next(int64_t count) {
-    std::vector<int32_t> ids(count);
-    for (int32_t &id : ids)
-      id = draw(engine);
-    return ids;
-  }
-
-private:
-  std::mt19937 engine{1};
-  std::uniform_int_distribution<int32_t> draw;
-};
-
-/// A session with the same number of tokens in each sequence.
-class Sequences {
-public:
-  static absl::StatusOr<Sequences> create(const std::shared_ptr<const Model> &model, const SessionOptions &options) {
-    absl::StatusOr<std::unique_ptr<Session>> session = Session::create(model, options);
-    if (!session.ok())
-      return session.status();
-    return Sequences(*std::move(session));
-  }
-
-  int64_t batch() const { return session->options().batch; }
-  std::string cacheDType() const { return session->cacheDType(); }
-  std::span<const int32_t> lengths() const { return session->lengths(); }
-  void reset() {
-    for (int64_t i = 0; i < batch(); ++i)
-      (void)session->reset(i); // fails for sequences that are not there only
-  }
-  /// Seconds of a forward of `ids`, the same count for each sequence.
-  absl::StatusOr<double> forward(const std::vector<int32_t> &ids, NewTokens::Logits logits) {
-    const size_t count = ids.size() / size_t(batch());
-    std::vector<NewTokens> tokens;
-    for (int64_t i = 0; i < batch(); ++i)
-      tokens.push_back({i, std::span(ids).subspan(size_t(i) * count, count), logits});
-    const Clock::time_point start = Clock::now();
-    absl::StatusOr<LogitsView> result = session->forward(tokens);
-    const double seconds = since(start);
-    if (!result.ok())
-      return result.status();
-    return seconds;
-  }
-
-private:
-  explicit Sequences(std::unique_ptr<Session> session) : session(std::move(session)) {}
-  std::unique_ptr<Session> session;
-};
-
 class Runner {
 public:
-  Runner(const CompiledModel &compiled, Plan plan, Calibration calibration)
-      : compiled(compiled), plan(std::move(plan)), calibration(std::move(calibration)),
+  Runner(const CompiledModel &compiled, const CompiledModel *traced, Plan plan, Calibration calibration)
+      : compiled(compiled), traced(traced), plan(std::move(plan)), calibration(std::move(calibration)),
         tokens(compiled.program().model.vocabSize) {}
 
   absl::Status run(const std::string &folder);
@@ -108,14 +53,17 @@ private:
   absl::Status decode(Sequences &sequences, Measurement &measurement);
   /// Adds a sample of what took `seconds` behind `before`.
   void addSample(Measurement &measurement, double seconds, const Cost &cost, const Limits &before);
+  /// Times the kernels of the measurements from `first` on.
+  absl::Status profile(const SessionOptions &session, size_t first);
   SessionOptions options(int64_t threads, int64_t batch) const;
   void sampleMemory(const MemoryPlan &memoryPlan);
 
   const CompiledModel &compiled;
+  const CompiledModel *traced; ///< Null: kernels are not timed.
   Plan plan;
   Calibration calibration;
   Tokens tokens;
-  std::shared_ptr<const Model> model;
+  std::shared_ptr<const Model> model, tracedModel;
 };
 } // namespace
 
@@ -159,6 +107,15 @@ absl::Status Runner::open(const std::string &folder) {
     return opened.status();
   result.openSeconds = since(start);
   model = *std::move(opened);
+  if (!traced)
+    return absl::OkStatus();
+  absl::StatusOr<std::shared_ptr<const Executable>> tracedCode = traced->executable();
+  if (!tracedCode.ok())
+    return tracedCode.status();
+  opened = Model::open(*tracedCode, random ? random->folder() : folder);
+  if (!opened.ok())
+    return opened.status();
+  tracedModel = *std::move(opened);
   return absl::OkStatus();
 }
 
@@ -267,6 +224,19 @@ absl::Status Runner::measure(int64_t threads, int64_t batch) {
     return memoryPlan.status();
   if (memoryPlan->total() >= result.memory.plan.total())
     sampleMemory(*memoryPlan);
+  return traced ? profile(session, first) : absl::OkStatus();
+}
+
+absl::Status Runner::profile(const SessionOptions &session, size_t first) {
+  absl::StatusOr<Sequences> sequences = Sequences::create(tracedModel, session);
+  if (!sequences.ok())
+    return sequences.status();
+  for (size_t i = first; i < result.measurements.size(); ++i) {
+    absl::StatusOr<Profile> profile = timeKernels(*sequences, traced->work(), result.measurements[i], plan.repeats, tokens, calibration);
+    if (!profile.ok())
+      return profile.status();
+    result.profiles.push_back(*std::move(profile));
+  }
   return absl::OkStatus();
 }
 
@@ -292,7 +262,8 @@ absl::Status Runner::run(const std::string &folder) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Benchmark> runBenchmark(const CompiledModel &compiled, const std::string &folder, const Plan &plan) {
+absl::StatusOr<Benchmark> runBenchmark(const CompiledModel &compiled, const std::string &folder, const Plan &plan,
+                                       const CompiledModel *traced) {
   if (compiled.program().hasEncoder())
     return absl::FailedPreconditionError("model to measure must be a decoder alone, got one with an encoder");
   Plan complete = plan;
@@ -302,7 +273,7 @@ absl::StatusOr<Benchmark> runBenchmark(const CompiledModel &compiled, const std:
   absl::StatusOr<Calibration> calibration = Calibration::create(*findTarget(compiled.program().targetName));
   if (!calibration.ok())
     return calibration.status();
-  Runner runner(compiled, std::move(complete), *std::move(calibration));
+  Runner runner(compiled, traced, std::move(complete), *std::move(calibration));
   if (absl::Status status = runner.run(folder); !status.ok())
     return status;
   return std::move(runner.result);

@@ -61,12 +61,33 @@ struct MemoryUse {
   MemoryPlan plan;
 };
 
+/// Kernels of one kind that layers share, in one step.
+struct KernelTime {
+  std::string kind, layers; ///< "matmul", "layers.*.ffn.gate".
+  int64_t calls = 0;
+  double seconds = 0;      ///< Of all calls, the median over the steps.
+  double limitSeconds = 0; ///< Predicted: at the limits of the machine; 0 of what reads no weight or cache.
+  bool isMemoryBound = false;
+  Cost cost;
+};
+
+/// Where the time of a step goes.
+struct Profile {
+  Measurement::Phase phase;
+  int64_t batch, threads, context, tokens;
+  double seconds = 0; ///< Of the step, the median; that of all kernels is at most this.
+  Limits limits;
+  std::vector<KernelTime> kernels; ///< In the order in which they first run.
+  double kernelSeconds() const;
+};
+
 struct Benchmark {
   double linkSeconds = 0, openSeconds = 0;
   std::string cacheDType; ///< As Session::cacheDType.
   FirstToken firstToken;
   MemoryUse memory;
   std::vector<Measurement> measurements;
+  std::vector<Profile> profiles; ///< One a measurement, if kernels are timed.
 };
 
 /// Seconds that `cost` takes at least; `isMemoryBound` (may be null) becomes
@@ -74,7 +95,10 @@ struct Benchmark {
 double limitSeconds(const Cost &cost, const Limits &limits, bool *isMemoryBound = nullptr);
 
 /// Runs `plan` with the weights in `folder`, or with random ones if it is empty.
-/// Errors: those of Model::open and Session::create.
-absl::StatusOr<Benchmark> runBenchmark(const CompiledModel &compiled, const std::string &folder, const Plan &plan);
+/// `traced` (may be null) is the same model compiled with a trace: its kernels are
+/// timed one by one in steps of their own. Errors: those of Model::open and
+/// Session::create.
+absl::StatusOr<Benchmark> runBenchmark(const CompiledModel &compiled, const std::string &folder, const Plan &plan,
+                                       const CompiledModel *traced = nullptr);
 
 } // namespace graphc::bench

@@ -102,6 +102,44 @@ ordered_json measurementJson(const Measurement &measurement) {
           {"samples", std::move(samples)}};
 }
 
+ordered_json profileJson(const Profile &profile) {
+  ordered_json kernels = ordered_json::array();
+  for (const KernelTime &kernel : profile.kernels)
+    kernels.push_back({{"kind", kernel.kind},
+                       {"layers", kernel.layers},
+                       {"calls", kernel.calls},
+                       {"seconds", kernel.seconds},
+                       {"limit_seconds", kernel.limitSeconds},
+                       {"bytes", kernel.cost.bytes},
+                       {"dot_multiply_adds", kernel.cost.multiplyAdds.dot},
+                       {"f32_multiply_adds", kernel.cost.multiplyAdds.f32}});
+  return {{"phase", std::string(nameOf(profile.phase))},
+          {"batch", profile.batch},
+          {"threads", profile.threads},
+          {"context", profile.context},
+          {"tokens", profile.tokens},
+          {"seconds", profile.seconds},
+          {"kernel_seconds", profile.kernelSeconds()},
+          {"limits", limitsJson(profile.limits)},
+          {"kernels", std::move(kernels)}};
+}
+
+std::string profileText(const Profile &profile) {
+  std::string text = concat("\nkernels of a ", nameOf(profile.phase), " step of ", profile.tokens, profile.tokens == 1 ? " token" : " tokens",
+                            " behind ", profile.context, ", ", profile.threads, " threads: ", duration(profile.kernelSeconds()), " of ",
+                            duration(profile.seconds), format(" (%.2f)\n", profile.kernelSeconds() / profile.seconds));
+  text += "kind               layers                                  calls        ms  share  limit ms  ratio  bound        MiB    GFLOP\n";
+  for (const KernelTime &kernel : profile.kernels) {
+    const double flops = 2 * (kernel.cost.multiplyAdds.dot + kernel.cost.multiplyAdds.f32);
+    text += format("%-17s  %-38s  %5lld  %8.3f  %5.3f", kernel.kind.c_str(), kernel.layers.c_str(), static_cast<long long>(kernel.calls),
+                   kernel.seconds * 1e3, kernel.seconds / profile.seconds);
+    text += kernel.limitSeconds == 0 ? "\n"
+                                     : format("  %8.3f  %5.2f  %-7s  %8.1f %8.2f\n", kernel.limitSeconds * 1e3, kernel.limitSeconds / kernel.seconds,
+                                              kernel.isMemoryBound ? "memory" : "compute", kernel.cost.bytes / (1 << 20), flops * 1e-9);
+  }
+  return text;
+}
+
 /// All of the session's plan that is not a mapped file.
 uint64_t plannedPrivate(const MemoryPlan &plan) { return plan.total() - plan.weightsMapped; }
 } // namespace
@@ -115,6 +153,9 @@ ordered_json reportJson(const Subject &subject, const CompiledModel &compiled, c
   ordered_json runs = ordered_json::array();
   for (const Measurement &measurement : benchmark.measurements)
     runs.push_back(measurementJson(measurement));
+  ordered_json profiles = ordered_json::array();
+  for (const Profile &profile : benchmark.profiles)
+    profiles.push_back(profileJson(profile));
   return {{"format", kFormat},
           {"graphc", GRAPHC_VERSION},
           {"model",
@@ -143,6 +184,7 @@ ordered_json reportJson(const Subject &subject, const CompiledModel &compiled, c
               {"cold_seconds", benchmark.firstToken.coldSeconds},
               {"warm_seconds", benchmark.firstToken.warmSeconds}}}}},
           {"runs", std::move(runs)},
+          {"kernel_profiles", std::move(profiles)},
           {"memory",
            {{"peak_resident_bytes", benchmark.memory.resident},
             {"private_bytes", benchmark.memory.privateBytes},
@@ -177,6 +219,8 @@ std::string reportText(const Subject &subject, const CompiledModel &compiled, co
                    static_cast<long long>(m.phase == Measurement::Phase::Prefill ? m.tokens / m.batch : m.steps * int64_t(m.samples.size()) / subject.repeats),
                    rate(m), m.ratio(), boundOf(m).data(), limits.readBandwidth * 1e-9, limits.dotPeak * 1e-9, limits.f32Peak * 1e-9);
   }
+  for (const Profile &profile : benchmark.profiles)
+    text += profileText(profile);
   const MemoryUse &memory = benchmark.memory;
   text += concat("\nmemory    private ", mebibytes(double(memory.privateBytes)), ", planned ", mebibytes(double(plannedPrivate(memory.plan))),
                  " (cache ", mebibytes(double(memory.plan.cache)), ", workspace ", mebibytes(double(memory.plan.workspace)),

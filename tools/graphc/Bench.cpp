@@ -28,7 +28,7 @@ static constexpr std::string_view kAbout =
 namespace {
 struct BenchCommand {
   std::string path, config, weights, json;
-  bool randomWeights = false;
+  bool randomWeights = false, perKernel = false;
   CompileFlags flags;
   bench::Plan plan;
 
@@ -36,7 +36,8 @@ struct BenchCommand {
   void addRuns(Options &options);
   absl::Status execute();
   absl::Status checkSource() const;
-  absl::StatusOr<CompiledModel> compiled();
+  absl::StatusOr<CompiledModel> compiled() const;
+  absl::StatusOr<std::pair<CompiledModel, bench::Benchmark>> measured();
 };
 } // namespace
 
@@ -60,6 +61,7 @@ void BenchCommand::addRuns(Options &options) {
   options.custom("--context", "N,..", integerList(plan.contexts, 0), "decodes behind N cached tokens (default 128)");
   options.custom("--batch", "N,..", integerList(plan.batches, 1), "sequences (default 1)");
   options.custom("-t --threads", "N,..", integerList(plan.threads, 1), "threads (default: all cores)");
+  options.flag("--per-kernel", perKernel, "times each kernel as well, in steps of their own, and says what\nof its limit it reaches");
   options.integer("--repeat", "N", 1, plan.repeats, "runs of each; medians are reported (default 3)");
   options.text("--json", "FILE", json, "writes JSON; '-' is standard output, the table then goes to\nstandard error");
 }
@@ -101,7 +103,7 @@ static absl::StatusOr<std::string> graphOfConfig(const std::string &path) {
   return graph;
 }
 
-absl::StatusOr<CompiledModel> BenchCommand::compiled() {
+absl::StatusOr<CompiledModel> BenchCommand::compiled() const {
   if (config.empty())
     return compileArgument(path, flags.compile);
   absl::StatusOr<std::string> graph = graphOfConfig(config);
@@ -110,21 +112,40 @@ absl::StatusOr<CompiledModel> BenchCommand::compiled() {
   return compileText(*graph, config, flags.compile);
 }
 
-absl::Status BenchCommand::execute() {
-  if (absl::Status status = checkSource(); !status.ok())
-    return status;
+/// The model, and what was measured of it. Kernels are timed in a model that is
+/// compiled with a trace, so that nothing else is slowed by it.
+absl::StatusOr<std::pair<CompiledModel, bench::Benchmark>> BenchCommand::measured() {
   absl::StatusOr<CompiledModel> model = compiled();
   if (!model.ok())
     return model.status();
   printNotes(*model);
-  absl::StatusOr<bench::Benchmark> benchmark = [&] {
-    Progress progress("measuring");
-    return bench::runBenchmark(*model, randomWeights ? "" : weightsFolder(weights, path), plan);
-  }();
+  std::optional<CompiledModel> traced;
+  if (perKernel) {
+    flags.compile.trace = true;
+    absl::StatusOr<CompiledModel> second = compiled();
+    if (!second.ok())
+      return second.status();
+    traced = *std::move(second);
+  }
+  Progress progress("measuring");
+  absl::StatusOr<bench::Benchmark> benchmark =
+      bench::runBenchmark(*model, randomWeights ? "" : weightsFolder(weights, path), plan, traced ? &*traced : nullptr);
   if (!benchmark.ok())
     return benchmark.status();
+  return std::pair(*std::move(model), *std::move(benchmark));
+}
+
+absl::Status BenchCommand::execute() {
+  if (absl::Status status = checkSource(); !status.ok())
+    return status;
+  if (perKernel && path == "-")
+    return invalidArgument("option '--per-kernel' compiles the model twice, and needs a file instead of '-'");
+  auto both = measured();
+  if (!both.ok())
+    return both.status();
+  const auto &[model, benchmark] = *both;
   const bench::Subject subject{config.empty() ? path : config, randomWeights, flags.compile.policy, flags.compile.pins, plan.repeats};
-  const std::string table = bench::reportText(subject, *model, *benchmark);
+  const std::string table = bench::reportText(subject, model, benchmark);
   if (json != "-")
     if (absl::Status status = writeOutput("-", table); !status.ok())
       return status;
@@ -132,7 +153,7 @@ absl::Status BenchCommand::execute() {
     return absl::OkStatus();
   if (json == "-")
     std::fputs(table.c_str(), stderr);
-  return writeOutput(json, bench::reportJson(subject, *model, *benchmark).dump(2) + "\n");
+  return writeOutput(json, bench::reportJson(subject, model, benchmark).dump(2) + "\n");
 }
 
 int BenchCommand::run(Arguments arguments) {
