@@ -34,7 +34,7 @@ static std::string typeText(Type type) {
   if (auto cache = dyn_cast<layer::CacheType>(type))
     return "cache of " + std::to_string(cache.getBlocks().size()) + " blocks";
   if (auto slot = dyn_cast<layer::AttentionCacheType>(type)) {
-    const auto element = [&](Type side) { side ? stream << side : stream << "auto"; };
+    const auto element = [&](Type side) { isa<mlir::NoneType>(side) ? stream << "auto" : stream << side; };
     stream << "slot k=", element(slot.getKeys()), stream << " v=", element(slot.getValues());
     return text;
   }

@@ -270,9 +270,10 @@
 
   // ---- memory
   function memory(plan) {
-    const hues = ["#3a6ea5", "#8a63b8", "#0f9aa6", "#e0912f", "#c9b03a", "#5c9e50", "#c05a7a", "#7a8494", "#b9c0ca"];
+    const hues = ["#3a6ea5", "#8a63b8", "#0f9aa6", "#e0912f", "#c9b03a", "#5c9e50", "#c05a7a", "#4d5a6b", "#7a8494", "#b9c0ca"];
     const parts = [["weights in place", plan.weights_in_place], ["weights converted", plan.weights_converted], ["cache", plan.cache], ["workspace", plan.workspace], ["stack", plan.stack],
-      ["rope tables", plan.rope_tables], ["inputs", plan.inputs], ["outputs", plan.outputs], ["alignment", plan.alignment]].map(([name, size], i) => ({ name, size, hue: hues[i] }));
+      ["rope tables", plan.rope_tables], ["inputs", plan.inputs], ["outputs", plan.outputs], ["tables", plan.tables], ["alignment", plan.alignment]].map(([name, size], i) => ({ name, size, hue: hues[i] }));
+    if (parts.reduce((sum, part) => sum + part.size, 0) !== plan.total) throw new Error("the uses must add up to the plan's total");
     const chart = h("svg", { class: "chart", viewBox: "0 0 1000 64", role: "img", "aria-label": "memory of a session by use" });
     let at = 0;
     for (const part of parts) {
@@ -283,18 +284,21 @@
     const rows = parts.map((part) => [h("span", {}, (() => { const swatch = h("span", { class: "swatch" }); swatch.style.background = part.hue; return swatch; })(), part.name),
       part.size.toLocaleString("en"), bytes(part.size), (part.size / plan.total * 100).toFixed(1) + " %"]);
     rows.push([h("strong", {}, "total"), plan.total.toLocaleString("en"), bytes(plan.total), ""]);
-    const most = Math.max(...plan.blocks.map((block) => block.keys.bytes + block.values.bytes), 1), wide = 1000 / Math.max(plan.blocks.length, 8);
+    const scaleBytes = (block) => (block.scales ? block.scales.bytes : 0), hasScales = plan.blocks.some(scaleBytes);
+    const most = Math.max(...plan.blocks.map((block) => block.keys.bytes + block.values.bytes + scaleBytes(block)), 1), wide = 1000 / Math.max(plan.blocks.length, 8);
     const blocks = h("svg", { class: "chart", viewBox: "0 0 1000 130", role: "img", "aria-label": "cache by block" });
     plan.blocks.forEach((block, i) => {
-      const keys = block.keys.bytes / most * 90, values = block.values.bytes / most * 90, x = i * wide;
-      const label = `block ${block.block}: ${block.rows} rows, keys ${block.keys.dtype} ${bytes(block.keys.bytes)}, values ${block.values.dtype} ${bytes(block.values.bytes)}`;
+      const keys = block.keys.bytes / most * 90, values = block.values.bytes / most * 90, scales = scaleBytes(block) / most * 90, x = i * wide;
+      const label = `block ${block.block}: ${block.rows} rows, keys ${block.keys.dtype} ${bytes(block.keys.bytes)}, values ${block.values.dtype} ${bytes(block.values.bytes)}` + (scales ? `, scales ${bytes(scaleBytes(block))}` : "");
       blocks.append(h("g", {}, h("title", {}, label), h("rect", { x: x + 3, y: 100 - keys, width: wide - 6, height: keys, fill: "#0f9aa6" }),
-        h("rect", { x: x + 3, y: 100 - keys - values, width: wide - 6, height: values, fill: "#5cc7cf" })),
+        h("rect", { x: x + 3, y: 100 - keys - values, width: wide - 6, height: values, fill: "#5cc7cf" }),
+        h("rect", { x: x + 3, y: 100 - keys - values - scales, width: wide - 6, height: scales, fill: "#c9b03a" })),
         h("text", { x: x + wide / 2, y: 118, "text-anchor": "middle", class: "dim" }, plan.blocks.length <= 40 || i % 8 === 0 ? block.block : ""));
     });
     return [chart, table([column("use"), column("bytes", "number"), column("", "number"), column("share", "number")], rows),
       plan.blocks.length ? [h("h3", {}, "Cache by block"), h("div", { class: "legend" }, h("span", {}, (() => { const i = h("i", {}); i.style.background = "#0f9aa6"; return i; })(), "keys"),
-        h("span", {}, (() => { const i = h("i", {}); i.style.background = "#5cc7cf"; return i; })(), "values")), blocks] : null].flat();
+        h("span", {}, (() => { const i = h("i", {}); i.style.background = "#5cc7cf"; return i; })(), "values"),
+        hasScales ? h("span", {}, (() => { const i = h("i", {}); i.style.background = "#c9b03a"; return i; })(), "scales") : null), blocks] : null].flat();
   }
   if (report.plan) section("memory", "Memory plan", `batch ${report.plan.batch}, capacity ${report.plan.capacity}, chunk ${report.plan.chunk}, threads ${report.plan.threads}; known before any weight is read`, memory(report.plan));
 
