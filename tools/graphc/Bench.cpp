@@ -165,11 +165,7 @@ int BenchCommand::run(Arguments arguments) {
   addRuns(options);
   flags.addModelOptions(options);
   flags.addTargetOptions(options);
-  if (std::optional<int> code = options.parse(arguments))
-    return *code;
-  flags.finish();
-  const absl::Status status = execute();
-  return status.ok() ? kSuccess : report("graphc bench", status, flags.compile.inspect.reproducer);
+  return flags.run(options, arguments, [this] { return execute(); });
 }
 
 int graphc::benchMain(Arguments arguments) { return BenchCommand().run(arguments); }

@@ -112,6 +112,14 @@ void CompileFlags::finish() {
         (std::filesystem::temp_directory_path(error) / concat("graphc-reproducer-", ::getpid(), ".mlir")).string();
 }
 
+int CompileFlags::run(Options &options, Arguments arguments, const std::function<absl::Status()> &execute) {
+  if (std::optional<int> code = options.parse(arguments))
+    return *code;
+  finish();
+  const absl::Status status = execute();
+  return status.ok() ? kSuccess : report(options.name(), status, compile.inspect.reproducer);
+}
+
 /// What stands before a message: nothing if it begins with a place and a severity
 /// of its own, so that editors find the place.
 static std::string prefixOf(std::string_view command, std::string_view message) {

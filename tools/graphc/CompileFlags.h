@@ -22,6 +22,9 @@ struct CompileFlags {
   void addCacheOption(Options &options);
   /// To be called after parsing.
   void finish();
+  /// Parses, finishes, and runs `execute`: the command's exit code. Its error is
+  /// reported.
+  int run(Options &options, Arguments arguments, const std::function<absl::Status()> &execute);
   /// True if an option was given that only makes sense for a model not compiled yet.
   bool any() const { return used; }
 

@@ -90,6 +90,8 @@ void EvalCommand::setSampling() {
 }
 
 absl::Status EvalCommand::execute() {
+  if (hasOrder && !evaluation.permuted)
+    return invalidArgument("option '--order-seed' needs --accumulate=f32");
   if (absl::Status status = openTokenizer(); !status.ok())
     return status;
   absl::StatusOr<std::vector<std::vector<int32_t>>> prompts =
@@ -162,13 +164,7 @@ int EvalCommand::run(Arguments arguments) {
   addModes(options);
   flags.addModelOptions(options);
   flags.addTargetOptions(options);
-  if (std::optional<int> code = options.parse(arguments))
-    return *code;
-  flags.finish();
-  if (hasOrder && !evaluation.permuted)
-    return options.usageError("option '--order-seed' needs --accumulate=f32");
-  const absl::Status status = execute();
-  return status.ok() ? kSuccess : report("graphc eval", status);
+  return flags.run(options, arguments, [this] { return execute(); });
 }
 
 int graphc::evalMain(Arguments arguments) { return EvalCommand().run(arguments); }

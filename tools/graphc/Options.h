@@ -54,6 +54,8 @@ public:
   int usageError(std::string_view message) const;
 
   std::string help() const;
+  /// "graphc import".
+  std::string_view name() const { return command; }
 
 private:
   struct Option {
