@@ -93,14 +93,4 @@ constexpr llvm::StringLiteral kModelTypes[] = {"llama"};
 constexpr llvm::StringLiteral kHarmless[] = {"max_sequence_length"};
 } // namespace
 
-constexpr Family graphc::importer::kLlama{
-    .name = "llama",
-    .modelTypes = kModelTypes,
-    .harmlessKeys = kHarmless,
-    .prefixes = kLlamaPrefixes,
-    .probe = "embed_tokens.weight",
-    .unusedTensors = kLlamaUnusedTensors,
-    .bosTokenId = 1,
-    .eosTokenId = 2,
-    .build = build,
-};
+constexpr Family graphc::importer::kLlama = llamaFamily("llama", kModelTypes, kHarmless, build);

@@ -33,4 +33,18 @@ inline constexpr llvm::StringLiteral kLlamaPrefixes[] = {"model.", ""};
 /// Frequencies are computed; the head of a tied model may be stored twice.
 inline constexpr llvm::StringLiteral kLlamaUnusedTensors[] = {".rotary_emb.inv_freq", "lm_head.weight"};
 
+/// The family called `name`; what is not given, all of them have alike.
+constexpr Family llamaFamily(llvm::StringLiteral name, llvm::ArrayRef<llvm::StringLiteral> modelTypes,
+                             llvm::ArrayRef<llvm::StringLiteral> harmlessKeys, decltype(Family::build) build) {
+  return {.name = name,
+          .modelTypes = modelTypes,
+          .harmlessKeys = harmlessKeys,
+          .prefixes = kLlamaPrefixes,
+          .probe = "embed_tokens.weight",
+          .unusedTensors = kLlamaUnusedTensors,
+          .bosTokenId = 1,
+          .eosTokenId = 2,
+          .build = build};
+}
+
 } // namespace graphc::importer

@@ -18,14 +18,4 @@ LogicalResult build(Config &config, const Family &family, GraphBuilder &g) {
 constexpr llvm::StringLiteral kModelTypes[] = {"mistral"};
 } // namespace
 
-constexpr Family graphc::importer::kMistral{
-    .name = "mistral",
-    .modelTypes = kModelTypes,
-    .harmlessKeys = {},
-    .prefixes = kLlamaPrefixes,
-    .probe = "embed_tokens.weight",
-    .unusedTensors = kLlamaUnusedTensors,
-    .bosTokenId = 1,
-    .eosTokenId = 2,
-    .build = build,
-};
+constexpr Family graphc::importer::kMistral = llamaFamily("mistral", kModelTypes, {}, build);
