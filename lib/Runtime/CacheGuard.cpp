@@ -64,17 +64,27 @@ public:
   }
 };
 
-/// The sizes of a side of a slot: (batch, heads, rows, width) elements.
-struct Sizes {
-  int64_t batch, heads, rows, width;
-  uint64_t rowBytes;
+/// A side of a slot, (batch, heads, rows, width) elements, and where it begins in the
+/// memory of the cache.
+struct Side {
+  const Binding &binding;
+  int64_t batch, heads, rows;
+  uint64_t rowBytes, start;
 };
 
-template <typename State> Sizes sizesOf(const State &state, const Binding &binding) {
-  auto dim = [&](size_t i) { // scales have no columns
-    return i < binding.dims.size() ? dimValue(state.program, binding.dims[i], state.dims) : 1;
-  };
-  return {dim(0), dim(1), dim(2), dim(3), uint64_t(dim(3)) * byteSize(binding.dtype)};
+template <typename State> std::vector<Side> sidesOf(const State &state) {
+  std::vector<Side> sides;
+  for (size_t i = 0; i < state.program.bindings.size(); ++i) {
+    const Binding &binding = state.program.bindings[i];
+    if (binding.kind != Kind::Cache)
+      continue;
+    auto dim = [&](size_t d) { // scales have no columns
+      return d < binding.dims.size() ? dimValue(state.program, binding.dims[d], state.dims) : 1;
+    };
+    sides.push_back({binding, dim(0), dim(1), dim(2), uint64_t(dim(3)) * byteSize(binding.dtype),
+                     uint64_t(static_cast<std::byte *>(state.pointers[i]) - state.cache.data())});
+  }
+  return sides;
 }
 } // namespace
 
@@ -92,19 +102,16 @@ absl::StatusOr<std::unique_ptr<CacheGuard>> CacheGuard::create(Session &session)
 std::vector<CacheGuard::Range> CacheGuard::rangesOf(const std::vector<NewRows> &written, bool ofCross) {
   const auto &state = TraceAccess::stateOf(session);
   std::vector<Range> ranges;
-  for (size_t i = 0; i < state.program.bindings.size(); ++i) {
-    const Binding &binding = state.program.bindings[i];
-    if (binding.kind != Kind::Cache || binding.isOfCross() != ofCross)
+  for (const Side &side : sidesOf(state)) {
+    if (side.binding.isOfCross() != ofCross)
       continue;
-    const Sizes sizes = sizesOf(state, binding);
-    const auto start = uint64_t(static_cast<std::byte *>(state.pointers[i]) - state.cache.data());
     for (const NewRows &rows : written)
-      for (int64_t head = 0; head < sizes.heads; ++head)
+      for (int64_t head = 0; head < side.heads; ++head)
         for (int64_t position = rows.first; position < rows.first + rows.count; ++position) {
-          numReused += position >= sizes.rows;
-          const uint64_t first = start + uint64_t((rows.sequence * sizes.heads + head) * sizes.rows +
-                                                  position % sizes.rows) * sizes.rowBytes;
-          ranges.push_back({first, first + sizes.rowBytes});
+          numReused += position >= side.rows;
+          const uint64_t first = side.start + uint64_t((rows.sequence * side.heads + head) * side.rows +
+                                                       position % side.rows) * side.rowBytes;
+          ranges.push_back({first, first + side.rowBytes});
         }
   }
   std::sort(ranges.begin(), ranges.end());
@@ -137,16 +144,11 @@ absl::Status CacheGuard::protect(const std::vector<bool> &writable) const {
 /// "keys of block 0, sequence 1, head 0, row 17".
 std::string CacheGuard::placeOf(uint64_t offset) const {
   const auto &state = TraceAccess::stateOf(session);
-  for (size_t i = 0; i < state.program.bindings.size(); ++i) {
-    const Binding &binding = state.program.bindings[i];
-    if (binding.kind != Kind::Cache)
-      continue;
-    const Sizes sizes = sizesOf(state, binding);
-    const auto start = uint64_t(static_cast<std::byte *>(state.pointers[i]) - state.cache.data());
-    const uint64_t row = offset < start ? UINT64_MAX : (offset - start) / sizes.rowBytes;
-    if (row < uint64_t(sizes.batch * sizes.heads * sizes.rows))
-      return concat(binding.name, " of block ", binding.block, ", sequence ", row / uint64_t(sizes.rows * sizes.heads),
-                    ", head ", row / uint64_t(sizes.rows) % uint64_t(sizes.heads), ", row ", row % uint64_t(sizes.rows));
+  for (const Side &side : sidesOf(state)) {
+    const uint64_t row = offset < side.start ? UINT64_MAX : (offset - side.start) / side.rowBytes;
+    if (row < uint64_t(side.batch * side.heads * side.rows))
+      return concat(side.binding.name, " of block ", side.binding.block, ", sequence ", row / uint64_t(side.rows * side.heads),
+                    ", head ", row / uint64_t(side.rows) % uint64_t(side.heads), ", row ", row % uint64_t(side.rows));
   }
   return "memory between two slots";
 }

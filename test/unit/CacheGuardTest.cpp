@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 using namespace graphc;
 
@@ -148,10 +149,12 @@ TEST_F(CacheGuardTest, refusesWhatOneCallDoesNotTake) {
 TEST(ResidentBytes, growByWhatIsTouched) {
   const uint64_t before = *residentBytes();
   const size_t size = size_t(8) << 20;
-  const std::unique_ptr<char[]> memory(new char[size]);
+  void *memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
   for (size_t at = 0; at < size; at += 4096)
-    static_cast<volatile char *>(memory.get())[at] = 1;
+    static_cast<volatile char *>(memory)[at] = 1;
   const uint64_t grown = *residentBytes() - before;
+  ::munmap(memory, size);
   EXPECT_GE(grown, size);
   EXPECT_LT(grown, size + (size_t(1) << 20));
 }
