@@ -16,6 +16,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
@@ -281,10 +282,18 @@ const Mutation kMutations[] = {
      [](mlir::ModuleOp module) { // all keys of a head, widened into memory of its own
        auto store = firstStore(module, "self_attention.decode");
        mlir::OpBuilder builder = mlir::OpBuilder::atBlockBegin(&store->getParentOfType<mlir::func::FuncOp>().front());
-       mlir::Value capacity = mlir::memref::DimOp::create(builder, store.getLoc(), store.getBase(), 2);
-       mlir::memref::AllocOp::create(builder, store.getLoc(),
-                                     mlir::MemRefType::get({mlir::ShapedType::kDynamic, 8}, builder.getF32Type()),
-                                     mlir::ValueRange{capacity});
+       const mlir::Location loc = store.getLoc();
+       mlir::Value cache = store.getBase(), zero = indexAt(builder, loc, 0);
+       mlir::Value capacity = mlir::memref::DimOp::create(builder, loc, cache, 2);
+       mlir::Value wide = mlir::memref::AllocOp::create(
+           builder, loc, mlir::MemRefType::get({mlir::ShapedType::kDynamic, 8}, builder.getF32Type()), mlir::ValueRange{capacity});
+       auto rows = mlir::scf::ForOp::create(builder, loc, zero, capacity, indexAt(builder, loc, 1));
+       mlir::OpBuilder inner = mlir::OpBuilder::atBlockBegin(rows.getBody());
+       mlir::Value row = rows.getInductionVar();
+       mlir::Value narrow = mlir::vector::LoadOp::create(inner, loc, mlir::VectorType::get({8}, builder.getBF16Type()), cache,
+                                                         mlir::ValueRange{zero, zero, row, zero});
+       mlir::Value widened = mlir::arith::ExtFOp::create(inner, loc, mlir::VectorType::get({8}, builder.getF32Type()), narrow);
+       mlir::vector::StoreOp::create(inner, loc, widened, wide, mlir::ValueRange{row, zero});
      },
      "'memref.alloc' must not allocate memory"},
     {"CapacityOfScratch", Stage::Vector,
