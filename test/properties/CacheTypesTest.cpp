@@ -35,11 +35,13 @@ static void expectSlots(mlir::Value value, mlir::Type keys, mlir::Type values, i
 /// All versions of the cache: the argument, every update, the output.
 static int64_t expectEverySlot(const Module &module, mlir::Type keys, mlir::Type values) {
   int64_t slots = 0;
-  for (mlir::Value argument : module.graph().getBody().getArguments())
-    expectSlots(argument, keys, values, slots);
-  for (mlir::Operation &op : module.graph().getBody().front())
-    for (mlir::Value result : op.getResults())
-      expectSlots(result, keys, values, slots);
+  for (layer::GraphOp graph : module.graphs()) {
+    for (mlir::Value argument : graph.getBody().getArguments())
+      expectSlots(argument, keys, values, slots);
+    for (mlir::Operation &op : graph.getBody().front())
+      for (mlir::Value result : op.getResults())
+        expectSlots(result, keys, values, slots);
+  }
   return slots;
 }
 
@@ -61,12 +63,15 @@ TEST_P(Properties, Property01_CacheKeepsItsDType) {
       EXPECT_GT(expectEverySlot(module, layer::typeOf(&module.context, *parseDType(keys)),
                                 layer::typeOf(&module.context, *parseDType(values))), 0);
       Module one(model().text);
-      ASSERT_TRUE(one.run({.pins = {"bf16", "layers.0.self_attention:k=" + keys + ",v=" + values}}));
+      ASSERT_TRUE(one.run({.pins = {"bf16", "*layers.0.self_attention:k=" + keys + ",v=" + values}}));
       const auto blocks = mlir::cast<layer::CacheType>(one.graph().getInput("cache").getType()).getBlocks();
       EXPECT_EQ(blocks[0].getSelf().getKeys(), layer::typeOf(&one.context, *parseDType(keys)));
       EXPECT_EQ(blocks[0].getSelf().getValues(), layer::typeOf(&one.context, *parseDType(values)));
+      const auto isBf16 = [](layer::AttentionCacheType slot) { return slot.getKeys().isBF16() && slot.getValues().isBF16(); };
       for (layer::BlockCacheType other : blocks.drop_front())
-        EXPECT_TRUE(other.getSelf().getKeys().isBF16() && other.getSelf().getValues().isBF16());
+        EXPECT_TRUE(isBf16(other.getSelf()));
+      for (layer::BlockCacheType block : blocks)
+        EXPECT_TRUE(!block.getCross() || isBf16(block.getCross()));
     }
 }
 
@@ -106,19 +111,23 @@ TEST_P(Properties, Property03_OutputTypeIsIndependentOfThePin) {
     SCOPED_TRACE(describe(types.setting()));
     Setting setting = types.setting();
     setting.outputs = {"logits", "hidden_states"};
+    if (model().hasEncoder())
+      setting.outputs.push_back("encoder_hidden_states");
     Module module(model().text);
     ASSERT_TRUE(module.run(setting)) << module.diagnostics;
     // rd_O; absent O: rd_C; neither: as the graph says, f32.
     const std::string &name = types.output.empty() ? types.compute : types.output;
     const mlir::Type expected = layer::typeOf(&module.context, name.empty() ? DType::F32 : *parseDType(name));
-    layer::OutputOp output = module.graph().getOutput();
-    int64_t checked = 0;
-    for (auto [value, key] : llvm::zip(output.getValues(), output.getNames()))
-      if (!layer::isCache(value.getType())) {
-        EXPECT_EQ(elementOf(value.getType()), expected) << mlir::cast<mlir::StringAttr>(key).getValue().str();
-        ++checked;
-      }
-    ASSERT_EQ(checked, 2);
+    size_t checked = 0;
+    for (layer::GraphOp graph : module.graphs()) {
+      layer::OutputOp output = graph.getOutput();
+      for (auto [value, key] : llvm::zip(output.getValues(), output.getNames()))
+        if (!layer::isCache(value.getType())) {
+          EXPECT_EQ(elementOf(value.getType()), expected) << mlir::cast<mlir::StringAttr>(key).getValue().str();
+          ++checked;
+        }
+    }
+    ASSERT_EQ(checked, setting.outputs.size());
     if (HasFailure())
       return;
   }
@@ -149,8 +158,8 @@ TEST_P(Properties, Property03_ARequestedOutputChangesNoOther) {
 TEST_P(Properties, Property04_OffsetAndMaskAreNeverCast) {
   for (const bool seed : {false, true})
     for (const Types &types : everyTypes()) {
-      if (seed && !types.pin.empty())
-        continue; // there is no cache type to pin
+      if (seed && (!types.pin.empty() || model().hasEncoder()))
+        continue; // there is no cache type to pin, and no seed mode of cross slots
       Setting setting = types.setting();
       setting.seed = seed;
       SCOPED_TRACE(describe(setting));
@@ -169,8 +178,9 @@ TEST_P(Properties, Property04_OffsetAndMaskAreNeverCast) {
             EXPECT_TRUE(mlir::getElementTypeOrSelf(operand.getType()).isInteger(32));
       });
       EXPECT_GE(integers, 2); // offset and positions, at the least
-      for (const char *name : {"input_ids", "attention_mask"})
-        EXPECT_TRUE(mlir::getElementTypeOrSelf(module.graph().getInput(name).getType()).isInteger(32));
+      for (layer::GraphOp graph : module.graphs())
+        for (const char *name : {"input_ids", "attention_mask"})
+          EXPECT_TRUE(mlir::getElementTypeOrSelf(graph.getInput(name).getType()).isInteger(32));
       if (seed) { // the container's offset and mask, in and out
         layer::OutputOp output = module.graph().getOutput();
         for (mlir::Type type : {module.graph().getInput("cache").getType(), output.getValues().back().getType()}) {
@@ -198,8 +208,11 @@ TEST_P(Properties, Property05_LoopCarryIsAFixedPoint) {
     SCOPED_TRACE(describe(types.setting()));
     Module module(model().text);
     ASSERT_TRUE(module.run(types.setting())) << module.diagnostics;
-    layer::OutputOp output = module.graph().getOutput();
-    EXPECT_EQ(module.graph().getInput("cache").getType(), output.getValues().back().getType());
+    for (layer::GraphOp graph : module.graphs()) {
+      layer::OutputOp output = graph.getOutput();
+      EXPECT_EQ(graph.getInput("cache").getType(), output.getValues().back().getType());
+      EXPECT_EQ(graph.getInput("cache").getType(), module.graph().getInput("cache").getType());
+    }
     if (HasFailure())
       return;
   }
@@ -230,10 +243,11 @@ TEST_P(Properties, Property05_LoopCarryIsAFixedPoint) {
         if (isOne)
           calls.erase(calls.begin(), calls.begin() + 2);
         const Results results = interpret(module, model().folder, calls);
-        for (const reference::CacheBlock &block : results.cache.blocks) {
-          EXPECT_EQ(block.self.keys.rows.dtype, types.cacheType());
-          EXPECT_EQ(block.self.values.rows.dtype, types.cacheType());
-        }
+        for (const reference::CacheBlock &block : results.cache.blocks)
+          for (const reference::CacheSlot *slot : {&block.self, block.cross ? &*block.cross : &block.self}) {
+            EXPECT_EQ(slot->keys.rows.dtype, types.cacheType());
+            EXPECT_EQ(slot->values.rows.dtype, types.cacheType());
+          }
       }
       if (HasFailure())
         return;

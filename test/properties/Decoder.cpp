@@ -45,6 +45,7 @@ static Block drawBlock(Draw &draw, bool forKernels) {
 
 Decoder drawDecoder(Draw &draw, bool forKernels) {
   Decoder decoder;
+  decoder.maxLength = 96;
   decoder.vocab = draw.integer(11, 40);
   decoder.hidden = draw.integer(5, 24);
   decoder.hasPositionTable = draw.maybe(30);

@@ -46,9 +46,11 @@ CompileOptions drawOptions(Draw &draw) {
   return options;
 }
 
-constexpr int64_t kSessionLength = 24, kChunk = 5;
+/// Rings have 64 rows, for windows of at most 6 and calls of at most 59 tokens.
+constexpr int64_t kSessionLength = 96, kChunk = 59;
 
-/// Prompts in one to three chunks and a token; then again from an earlier token on.
+/// Prompts in one to three chunks, the first at times so long that rings turn, and a
+/// token; then again from an earlier token on.
 void drawSteps(Draw &draw, int64_t vocab, bool isSeed, system_test::KernelByKernel &kernels) {
   const auto step = [&](int64_t tokens) {
     std::vector<int32_t> ids(static_cast<size_t>(tokens));
@@ -56,11 +58,13 @@ void drawSteps(Draw &draw, int64_t vocab, bool isSeed, system_test::KernelByKern
       id = int32_t(draw.integer(0, vocab - 1));
     kernels.step(ids);
   };
+  if (draw.maybe(25))
+    step(kChunk);
   for (int64_t chunks = draw.integer(1, 3); chunks > 0; --chunks)
-    step(draw.integer(1, kChunk));
+    step(draw.integer(1, 5));
   step(1);
   if (kernels.rewind(isSeed ? 0 : draw.integer(0, kernels.length())))
-    step(draw.integer(1, kChunk));
+    step(draw.integer(1, 5));
   step(1);
   kernels.finish();
 }
@@ -95,8 +99,7 @@ TEST(RandomKernels, CompiledEqualsInterpretedWithinItsBounds) {
   const std::chrono::duration<double> box(seconds ? std::atof(seconds) : 12);
   const auto start = std::chrono::steady_clock::now();
   int compared = 0;
-  for (uint64_t seed = 1; !HasFailure() && std::chrono::steady_clock::now() - start < box; ++seed, ++compared)
+  for (uint64_t seed = 1; !HasFailure() && (seed <= 3 || std::chrono::steady_clock::now() - start < box); ++seed, ++compared)
     compareOne(seed);
   RecordProperty("graphs", compared);
-  EXPECT_GE(compared, 3);
 }

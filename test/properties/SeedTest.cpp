@@ -99,7 +99,7 @@ TEST(SeedOracle, Property06_PinnedEqualsSeedOnRandomGraphs) {
   const auto start = std::chrono::steady_clock::now();
   const std::chrono::duration<double> box(timeBox(6));
   int64_t compared = 0, infinite = 0;
-  for (uint64_t seed = 1; std::chrono::steady_clock::now() - start < box && seed <= 100000; ++seed) {
+  for (uint64_t seed = 1; seed <= 20 || std::chrono::steady_clock::now() - start < box; ++seed) {
     Draw draw(seed);
     const Decoder decoder = drawDecoder(draw, /*forKernels=*/false);
     const CheckpointFolder weights(parametersOf(decoder, seed));
@@ -120,11 +120,10 @@ TEST(SeedOracle, Property06_PinnedEqualsSeedOnRandomGraphs) {
     ASSERT_FALSE(HasFailure()) << "seed " << seed << "\n" << model.text;
   }
   RecordProperty("graphs", int(compared));
-  EXPECT_GE(compared, 20);
   EXPECT_LE(infinite * 10, compared) << "most draws must be finite to compare anything";
 }
 
-TEST_P(Properties, Property06_PinnedEqualsSeed) {
+TEST_P(DecoderProperties, Property06_PinnedEqualsSeed) {
   for (const auto &[compute, output] : {std::pair("f32", "f32"), std::pair("bf16", "f32"), std::pair("bf16", "bf16"),
                                         std::pair("f16", "f32"), std::pair("f16", "f16")})
     for (const std::string semantics : {"graphc", "axon"}) {
@@ -148,14 +147,14 @@ static Setting pinnedOf(std::vector<std::string> policy, std::string pin) {
 }
 
 /// (a), (b): a pin narrower than C.
-TEST_P(Properties, Property06_DiffersWithAPinNarrowerThanTheComputeType) {
+TEST_P(DecoderProperties, Property06_DiffersWithAPinNarrowerThanTheComputeType) {
   for (const char *pin : {"bf16", "f16"})
     EXPECT_GT(seedDifferences(model(), pinnedOf({"compute=f32"}, pin), seedOf({"compute=f32"}), fixedCalls()), 0) << pin;
   EXPECT_GT(seedDifferences(model(), pinnedOf({"compute=f16,output=f32"}, "bf16"), seedOf({"compute=f16,output=f32"}), fixedCalls()), 0);
 }
 
 /// (b): one bf16 node that carries the cache of an f32 model.
-TEST_P(Properties, Property06_DiffersWithOneNarrowCarrier) {
+TEST_P(DecoderProperties, Property06_DiffersWithOneNarrowCarrier) {
   for (const char *node : {"cache.0.put", "cache.0.get"})
     EXPECT_GT(seedDifferences(model(), pinnedOf({"compute=f32"}, "f32"), seedOf({"compute=f32", std::string(node) + ":compute=bf16"}), fixedCalls()), 0)
         << node;

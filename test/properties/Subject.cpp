@@ -82,6 +82,8 @@ const std::vector<Subject> &subjects() {
     list.back().name = "windows";
     list.push_back(subjectOf(unrotated(), table));
     list.back().name = "unrotated";
+    for (const char *name : {"t5/relu", "bart/relu"})
+      list.push_back(imported(name));
     return list;
   }();
   return all;
@@ -225,27 +227,41 @@ Results interpret(const Module &module, const std::string &folder, const std::ve
   EXPECT_TRUE(checkpoint.ok()) << checkpoint.status();
   CheckpointParameters parameters(*checkpoint);
   options.sessionLength = 2 * kRows;
-  auto interpreter = Interpreter::create(*module.module, parameters, options);
+  const auto run = [&](Interpreter &interpreter, const Call &call, CacheState *cache) {
+    auto outputs = interpreter.run(call.ids, &call.mask, cache);
+    EXPECT_TRUE(outputs.ok()) << outputs.status();
+    return outputs.ok() ? *std::move(outputs) : Outputs();
+  };
+  auto interpreter = Interpreter::create(*module.module, parameters, options, layer::kMainGraph.str());
   EXPECT_TRUE(interpreter.ok()) << interpreter.status();
   auto cache = interpreter->createCache(calls[0].ids.dim(0), kRows);
   const bool hasCache = cache.ok();
   if (hasCache)
     results.cache = *std::move(cache);
+  if (module.module.get().lookupSymbol(layer::kEncodeGraph)) {
+    auto encoder = Interpreter::create(*module.module, parameters, options, layer::kEncodeGraph.str());
+    EXPECT_TRUE(encoder.ok()) << encoder.status();
+    results.source = run(*encoder, calls[0], &results.cache);
+  }
   for (const Call &call : calls) {
     if (!call.rewound.empty())
       rewind(results.cache, call.rewound);
-    auto outputs = interpreter->run(call.ids, &call.mask, hasCache ? &results.cache : nullptr);
-    EXPECT_TRUE(outputs.ok()) << outputs.status();
-    results.calls.push_back(outputs.ok() ? *std::move(outputs) : Outputs());
+    results.calls.push_back(run(*interpreter, call, hasCache ? &results.cache : nullptr));
   }
   return results;
+}
+
+/// With an encoder, of the decoder.
+static const std::vector<Tensor> *outputOf(const Outputs &outputs, const std::string &name) {
+  const std::vector<Tensor> *own = outputs.find(name);
+  return own ? own : outputs.find("decoder_" + name);
 }
 
 int64_t differences(const Results &a, const Results &b, const std::vector<Call> &calls, const std::vector<std::string> &names) {
   int64_t count = 0;
   for (size_t step = 0; step < calls.size(); ++step)
     for (const std::string &name : names) {
-      const std::vector<Tensor> *left = a.calls[step].find(name), *right = b.calls[step].find(name);
+      const std::vector<Tensor> *left = outputOf(a.calls[step], name), *right = outputOf(b.calls[step], name);
       if (!left || !right || left->size() != right->size()) {
         ADD_FAILURE() << "no output " << name << " to compare";
         return -1;

@@ -18,10 +18,13 @@ namespace graphc::properties {
 /// A model as text, and the folder of its weights.
 struct Subject {
   std::string name, text, folder;
+
+  /// Its graphs are then "encode" and "main", which share the cache.
+  bool hasEncoder() const { return text.find("layer.graph @encode(") != text.npos; }
 };
 
-/// Imported models of each family, then drawn ones with windows and without rope. A
-/// new family joins here and is then under every property.
+/// Imported models of each family, then drawn ones with windows and without rope, then
+/// models with an encoder. A new family joins here and is then under every property.
 const std::vector<Subject> &subjects();
 /// The one of that name.
 const Subject &subject(std::string_view name);
@@ -61,7 +64,9 @@ public:
   /// Adds what is said to `diagnostics` while it lives; run does.
   mlir::ScopedDiagnosticHandler collect();
   std::string text() const;
-  layer::GraphOp graph() const { return *module.get().getOps<layer::GraphOp>().begin(); }
+  auto graphs() const { return module.get().getOps<layer::GraphOp>(); }
+  /// The decoder.
+  layer::GraphOp graph() const { return module.get().lookupSymbol<layer::GraphOp>(layer::kMainGraph); }
   template <typename Op> int64_t count() const {
     int64_t number = 0;
     module.get().walk([&](Op) { ++number; });
@@ -85,11 +90,12 @@ std::vector<Call> drawCalls(Draw &draw, int64_t vocab);
 std::vector<Call> fixedCalls();
 
 struct Results {
+  reference::Outputs source; ///< Of the encoder.
   std::vector<reference::Outputs> calls;
   reference::CacheState cache;
 };
-/// Runs the calls one after the other on one cache of 16 rows. Failures of the
-/// interpreter are failures of the test.
+/// Runs the calls one after the other on one cache of 16 rows; an encoder, before them,
+/// on the first one's ids. Failures of the interpreter are failures of the test.
 Results interpret(const Module &module, const std::string &folder, const std::vector<Call> &calls,
                   reference::Options options = {});
 
