@@ -134,6 +134,8 @@ absl::Status RunCommand::checkBudget(const Executable &executable, const Session
 }
 
 absl::Status RunCommand::execute() {
+  if (!loadCache.empty() && !generation.neededOutputs().empty())
+    return invalidArgument("--load-cache cannot be combined with --logits-out and the like: these are of whole prompts");
   absl::StatusOr<std::shared_ptr<const Executable>> code = executable();
   if (!code.ok())
     return code.status();
@@ -256,13 +258,7 @@ int RunCommand::run(Arguments arguments) {
   flags.addLimitOptions(options);
   flags.addTargetOptions(options);
   flags.addCacheOption(options);
-  if (std::optional<int> code = options.parse(arguments))
-    return *code;
-  flags.finish();
-  if (!loadCache.empty() && !generation.neededOutputs().empty())
-    return options.usageError("--load-cache cannot be combined with --logits-out and the like: these are of whole prompts");
-  const absl::Status status = execute();
-  return status.ok() ? kSuccess : report("graphc run", status, flags.compile.inspect.reproducer);
+  return flags.run(options, arguments, [this] { return execute(); });
 }
 
 int graphc::runMain(Arguments arguments) { return RunCommand().run(arguments); }
