@@ -96,7 +96,7 @@ TEST(RandomKernels, CompiledEqualsInterpretedWithinItsBounds) {
   if (const char *seed = std::getenv("GRAPHC_PROPERTY_SEED"))
     return compareOne(std::strtoull(seed, nullptr, 10));
   const char *seconds = std::getenv("GRAPHC_PROPERTY_SECONDS");
-  const std::chrono::duration<double> box(seconds ? std::atof(seconds) : 12);
+  const std::chrono::duration<double> box(seconds ? std::atof(seconds) : 8);
   const auto start = std::chrono::steady_clock::now();
   int compared = 0;
   for (uint64_t seed = 1; !HasFailure() && (seed <= 3 || std::chrono::steady_clock::now() - start < box); ++seed, ++compared)

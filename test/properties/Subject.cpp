@@ -124,7 +124,8 @@ std::vector<Types> everyTypes() {
     for (const std::string &compute : types)
       for (const std::string &output : types)
         for (const std::string &pin : pins)
-          all.push_back({params, compute, output, pin});
+          if (params.empty() || pin.empty() || !isEightBit(*parseDType(pin)))
+            all.push_back({params, compute, output, pin});
   return all;
 }
 

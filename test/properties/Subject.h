@@ -37,8 +37,8 @@ using Setting = layer::LayerPipelineOptions;
 std::vector<std::string> policyOf(const std::string &params, const std::string &compute, const std::string &output);
 std::string describe(const Setting &setting);
 
-/// f32, bf16, f16 and absent for params, compute and output, those and the 8-bit types
-/// for the pin, each with each.
+/// f32, bf16, f16 and absent for params, compute, output and the pin, each with each; the
+/// 8-bit pins with each compute and output.
 struct Types {
   std::string params, compute, output, pin;
 
