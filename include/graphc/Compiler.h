@@ -205,7 +205,10 @@ struct CompareOptions {
   CompileOptions compile;                    ///< Policy, pins, target ..; stage and trace are not used.
   std::string weights;                       ///< Folder of the checkpoint.
   std::string referenceWeights;              ///< The reference's checkpoint; empty: the same.
-  std::vector<std::vector<int32_t>> prompts; ///< At least one, none empty.
+  std::vector<std::vector<int32_t>> prompts; ///< At least one, none empty. With an encoder: sources.
+  /// With an encoder, what the decoders start with: one for each source, one for all, or
+  /// none for the model's start token.
+  std::vector<std::vector<int32_t>> decoderPrompts;
   int64_t newTokens = 16;
   int64_t sessionLength = 0;                 ///< Most tokens of a sequence; 0: the longest prompt and newTokens.
   int64_t threads = 0;                       ///< Default: all cores.

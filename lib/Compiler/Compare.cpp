@@ -36,11 +36,15 @@ private:
   absl::Status prepare(llvm::function_ref<absl::StatusOr<CompiledModel>(const CompileOptions &)> compile);
   absl::Status openSession(const CompiledModel &compiled);
   absl::Status openReference(const std::string &layers);
-  absl::Status runPrompt(const std::vector<int32_t> &prompt);
+  /// Sets `beginnings` and the lengths.
+  absl::Status measurePrompts(const Program &program);
+  absl::Status runPrompt(size_t index);
+  absl::Status encode(const std::vector<int32_t> &source);
   /// One call on both sides; returns the compiled model's choice.
   absl::StatusOr<int32_t> step(std::span<const int32_t> ids);
   void compareKernel(const CallView &call, int64_t kernel);
-  void compareCache(int64_t from, int64_t to);
+  /// Rows of self slots, or of cross slots.
+  void compareCache(bool ofCross, int64_t from, int64_t to);
 
   const CompareOptions &options;
   CompilerContext context;
@@ -48,11 +52,13 @@ private:
   OwningOpRef<ModuleOp> module;
   std::optional<Checkpoint> checkpoint;
   std::optional<reference::CheckpointParameters> parameters;
-  std::optional<reference::Interpreter> interpreter;
+  std::optional<reference::Interpreter> interpreter, encoder;
   reference::CacheState cache;
   std::unique_ptr<Session> session;
 
-  int64_t length = 0; ///< Of a sequence.
+  /// What each sequence begins with: its prompt, or what its decoder starts with.
+  std::vector<std::vector<int32_t>> beginnings;
+  int64_t length = 0, sourceLength = 0; ///< Of a sequence; of a source, 0 without an encoder.
   llvm::StringMap<reference::Tensor> values; ///< The reference's of this call, by trace name.
   llvm::StringMap<ErrorSums> errors;
   std::vector<std::string> order; ///< Of `errors`, as kernels run.
@@ -63,8 +69,6 @@ private:
 } // namespace
 
 absl::Status Comparer::openSession(const CompiledModel &compiled) {
-  if (compiled.program().hasEncoder())
-    return absl::FailedPreconditionError("model to compare must be a decoder alone, got one with an encoder");
   auto executable = compiled.executable();
   if (!executable.ok())
     return executable.status();
@@ -72,7 +76,7 @@ absl::Status Comparer::openSession(const CompiledModel &compiled) {
   if (!model.ok())
     return absl::FailedPreconditionError(model.status().message());
   const int64_t rows = std::min(kCallTokens, length);
-  auto opened = Session::create(*model, {.capacity = length, .chunk = rows, .threads = options.threads, .logitRows = rows});
+  auto opened = Session::create(*model, {.capacity = length, .sourceCapacity = sourceLength, .chunk = rows, .threads = options.threads, .logitRows = rows});
   if (!opened.ok())
     return opened.status();
   session = *std::move(opened);
@@ -95,10 +99,45 @@ absl::Status Comparer::openReference(const std::string &layers) {
     if (auto traced = values.find(traceName(op->getResult(index))); traced != values.end())
       traced->second = tensor;
   };
-  auto created = reference::Interpreter::create(*module, *parameters, interpretation);
-  if (!created.ok())
-    return created.status();
-  interpreter.emplace(*std::move(created));
+  const auto create = [&](std::optional<reference::Interpreter> &made, std::string_view graph) -> absl::Status {
+    auto created = reference::Interpreter::create(*module, *parameters, interpretation, graph);
+    if (!created.ok())
+      return created.status();
+    made.emplace(*std::move(created));
+    return absl::OkStatus();
+  };
+  if (!sourceLength)
+    return create(interpreter, "");
+  if (absl::Status status = create(encoder, layer::kEncodeGraph.str()); !status.ok())
+    return status;
+  return create(interpreter, layer::kMainGraph.str());
+}
+
+absl::Status Comparer::measurePrompts(const Program &program) {
+  const std::vector<std::vector<int32_t>> &given = options.decoderPrompts;
+  if (!program.hasEncoder()) {
+    if (!given.empty())
+      return invalidArgument("model has no encoder, so its prompts are what the decoder starts with; leave out --decoder-tokens");
+    beginnings = options.prompts;
+  } else {
+    if (given.size() > 1 && given.size() != options.prompts.size())
+      return invalidArgument("decoder prompts must be one, or one for each of the ", options.prompts.size(), " sources, got ", given.size());
+    const std::vector<int64_t> &start = program.model.decoderStartTokenIds;
+    beginnings.assign(options.prompts.size(), given.empty() ? std::vector<int32_t>(start.begin(), start.end()) : given.front());
+    if (given.size() > 1)
+      beginnings = given;
+    for (const std::vector<int32_t> &source : options.prompts)
+      sourceLength = std::max(sourceLength, int64_t(source.size()));
+  }
+  for (const std::vector<int32_t> &beginning : beginnings) {
+    if (beginning.empty())
+      return invalidArgument("prompt must have at least one token, got none");
+    length = std::max<int64_t>(length, int64_t(beginning.size()));
+  }
+  length += options.newTokens;
+  if (options.sessionLength && options.sessionLength < length)
+    return invalidArgument("session length must be at least ", length, ", the longest prompt and its new tokens, got ", options.sessionLength);
+  length = std::max(length, options.sessionLength);
   return absl::OkStatus();
 }
 
@@ -107,15 +146,9 @@ absl::Status Comparer::prepare(llvm::function_ref<absl::StatusOr<CompiledModel>(
     return invalidArgument("comparison needs a pinned cache, got cache mode '", options.compile.cacheMode, "'");
   if (options.prompts.empty())
     return invalidArgument("comparison must have a prompt, got none");
-  for (const std::vector<int32_t> &prompt : options.prompts) {
+  for (const std::vector<int32_t> &prompt : options.prompts)
     if (prompt.empty())
       return invalidArgument("prompt must have at least one token, got none");
-    length = std::max<int64_t>(length, int64_t(prompt.size()));
-  }
-  length += options.newTokens;
-  if (options.sessionLength && options.sessionLength < length)
-    return invalidArgument("session length must be at least ", length, ", the longest prompt and its new tokens, got ", options.sessionLength);
-  length = std::max(length, options.sessionLength);
 
   CompileOptions compilation = options.compile;
   compilation.stage = Stage::Layer;
@@ -133,6 +166,8 @@ absl::Status Comparer::prepare(llvm::function_ref<absl::StatusOr<CompiledModel>(
   for (const TracedKernel &kernel : program.kernels)
     for (const TracedKernel::Value &value : kernel.outputs)
       values[value.name];
+  if (absl::Status status = measurePrompts(program); !status.ok())
+    return status;
   if (absl::Status status = openSession(*compiled); !status.ok())
     return status;
   return openReference(layers->output());
@@ -142,8 +177,8 @@ absl::StatusOr<Comparison>
 Comparer::run(llvm::function_ref<absl::StatusOr<CompiledModel>(const CompileOptions &)> compile) {
   if (absl::Status status = prepare(compile); !status.ok())
     return status;
-  for (const std::vector<int32_t> &prompt : options.prompts)
-    if (absl::Status status = runPrompt(prompt); !status.ok())
+  for (size_t index = 0; index < beginnings.size(); ++index)
+    if (absl::Status status = runPrompt(index); !status.ok())
       return status;
   for (const std::string &name : order)
     result.values.push_back(errors[name].summary(name));
@@ -151,13 +186,28 @@ Comparer::run(llvm::function_ref<absl::StatusOr<CompiledModel>(const CompileOpti
   return std::move(result);
 }
 
-absl::Status Comparer::runPrompt(const std::vector<int32_t> &prompt) {
+absl::Status Comparer::encode(const std::vector<int32_t> &source) {
+  const reference::Tensor input(DType::I32, {1, int64_t(source.size())}, std::vector<double>(source.begin(), source.end()));
+  if (auto outputs = encoder->run(input, nullptr, &cache); !outputs.ok())
+    return outputs.status();
+  const Source read{0, source};
+  if (absl::Status status = session->encode({&read, 1}); !status.ok())
+    return status;
+  compareCache(/*ofCross=*/true, 0, int64_t(source.size()));
+  return absl::OkStatus();
+}
+
+absl::Status Comparer::runPrompt(size_t index) {
+  const std::vector<int32_t> &prompt = beginnings[index];
   if (absl::Status status = session->reset(0); !status.ok())
     return status;
-  auto empty = interpreter->createCache(1, length);
+  auto empty = interpreter->createCache(1, length, sourceLength);
   if (!empty.ok())
     return empty.status();
   cache = *std::move(empty);
+  if (encoder)
+    if (absl::Status status = encode(options.prompts[index]); !status.ok())
+      return status;
   std::vector<int32_t> &tokens = result.tokens.emplace_back();
   int32_t next = 0;
   for (size_t at = 0; at < prompt.size(); at += kCallTokens) {
@@ -188,7 +238,7 @@ absl::StatusOr<int32_t> Comparer::step(std::span<const int32_t> ids) {
   auto view = session->forward({&tokens, 1});
   if (!view.ok())
     return view.status();
-  compareCache(from, cache.lengths[0]);
+  compareCache(/*ofCross=*/false, from, cache.lengths[0]);
   const std::vector<reference::Tensor> *expected = outputs->find("logits");
   if (!expected || expected->front().size() != view->rows * view->vocab)
     return absl::FailedPreconditionError("graph has no output 'logits' of (batch, tokens, vocab)");
@@ -213,7 +263,8 @@ void Comparer::compareKernel(const CallView &call, int64_t kernel) {
 static const void *scalesOf(const CallView &call, const Binding &rows) {
   for (size_t i = 0; i < call.program.bindings.size(); ++i)
     if (const Binding &binding = call.program.bindings[i];
-        binding.isScales() && binding.block == rows.block && binding.isOfKeys() == rows.isOfKeys())
+        binding.isScales() && binding.block == rows.block && binding.isOfKeys() == rows.isOfKeys() &&
+        binding.isOfCross() == rows.isOfCross())
       return call.pointers[i];
   return nullptr;
 }
@@ -224,18 +275,19 @@ static double elementAt(DType dtype, const void *memory, int64_t i) {
 
 /// Rows `from` to `to` of the sequence, of every side: what attention reads, an 8-bit
 /// element times its row's scale.
-void Comparer::compareCache(int64_t from, int64_t to) {
+void Comparer::compareCache(bool ofCross, int64_t from, int64_t to) {
   const CallView call = TraceAccess::lastCall(*session);
   for (size_t i = 0; i < call.program.bindings.size(); ++i) {
     const Binding &binding = call.program.bindings[i];
-    if (binding.kind != Binding::Kind::Cache || binding.isScales())
+    if (binding.kind != Binding::Kind::Cache || binding.isScales() || binding.isOfCross() != ofCross)
       continue;
     const std::string name = concat("cache.", binding.block, ".", binding.name);
     auto [sums, fresh] = errors.try_emplace(name, binding.dtype);
     if (fresh)
       order.push_back(name);
     const void *scales = scalesOf(call, binding);
-    const reference::CacheSlot &slot = cache.blocks[size_t(binding.block)].self;
+    const reference::CacheBlock &block = cache.blocks[size_t(binding.block)];
+    const reference::CacheSlot &slot = ofCross ? *block.cross : block.self;
     const reference::CacheRows &side = binding.isOfKeys() ? slot.keys : slot.values;
     const int64_t heads = side.rows.dim(1), capacity = side.rows.dim(2), width = side.rows.dim(3);
     const int64_t ring = dimValue(call.program, binding.dims[2], call.dims);

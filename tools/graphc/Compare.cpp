@@ -57,6 +57,7 @@ absl::Status CompareCommand::execute() {
   if (absl::Status status = readPrompts(); !status.ok())
     return status;
   comparison.compile = flags.compile;
+  comparison.decoderPrompts = generation.decoderTokens;
   comparison.newTokens = generation.newTokens;
   comparison.sessionLength = generation.sessionLength;
   comparison.threads = generation.threads;

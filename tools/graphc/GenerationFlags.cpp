@@ -67,6 +67,12 @@ void GenerationFlags::addPrompts(Options &options) {
                    return ids.ok() ? (tokens.push_back(*std::move(ids)), absl::OkStatus()) : ids.status();
                  },
                  "token ids instead of text: 1,2,3; several uses make a batch\nof unequal lengths");
+  options.custom("--decoder-tokens", "IDS",
+                 [this](std::string_view text) {
+                   absl::StatusOr<std::vector<int32_t>> ids = parseIds(text);
+                   return ids.ok() ? (decoderTokens.push_back(*std::move(ids)), absl::OkStatus()) : ids.status();
+                 },
+                 "token ids that the decoder of a model with an encoder starts\nwith, for all prompts or each (default: its start token)");
   options.text("--tokens-file", "FILE", tokensFile, "token ids of a sequence a line; '-': standard input");
   options.integer("-n --max-new-tokens", "N", 0, newTokens, concat("new tokens of each sequence (default ", newTokens, ")"));
   options.text("--weights", "DIR", weights, "folder of the safetensors files and tokenizer.json\n(default: the folder that MODEL is or lies in)");
@@ -76,12 +82,6 @@ void GenerationFlags::addPrompts(Options &options) {
 
 void GenerationFlags::add(Options &options) {
   addPrompts(options);
-  options.custom("--decoder-tokens", "IDS",
-                 [this](std::string_view text) {
-                   absl::StatusOr<std::vector<int32_t>> ids = parseIds(text);
-                   return ids.ok() ? (decoderTokens.push_back(*std::move(ids)), absl::OkStatus()) : ids.status();
-                 },
-                 "token ids that the decoder of a model with an encoder starts\nwith, for all prompts or each (default: its start token)");
   options.flag("--print-tokens", printTokens, "prints new token ids, a line for each sequence, not text");
   options.flag("--ignore-eos", ignoreEos, "goes on after an end-of-text token");
   auto number = [](float &variable, double least, double most) {
