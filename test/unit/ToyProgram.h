@@ -31,7 +31,7 @@ enum : size_t { Threads, Tokens, Batch, Rows, Capacity, Ring };
 inline Program program() {
   using Kind = Binding::Kind;
   Program toy;
-  toy.model = {"toy", kVocab, 4, 2, 100, {}, {9}};
+  toy.model = {"toy", kVocab, 4, 2, 100, {}, {9}, {}, {}};
   toy.targetName = "x86-64";
   toy.features = {"sse2"};
   toy.outputs = {"logits", "hidden_states"};
