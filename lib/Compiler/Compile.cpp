@@ -249,7 +249,7 @@ std::string Compilation::cacheKey() {
   std::string kernels;
   llvm::raw_string_ostream stream(kernels);
   module->print(stream);
-  return CompileCache::key(kernels, result->program, *target, options.optimize);
+  return CompileCache::key(kernels, result->program, options.optimize);
 }
 
 bool Compilation::takeCached(const std::string &key) {

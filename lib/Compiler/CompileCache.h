@@ -5,7 +5,6 @@
 #pragma once
 
 #include "Compiler/State.h"
-#include "Support/Target.h"
 
 #include <absl/status/status.h>
 #include <optional>
@@ -29,9 +28,10 @@ public:
   explicit CompileCache(std::string folder, uint64_t limit = uint64_t(256) << 20) : folder(std::move(folder)), limit(limit) {}
 
   /// The entry's name for `kernels`, the text of the kernel module, and what else
-  /// code depends on: 64 digits. Empty if this build of graphc cannot be told from
-  /// another (it was linked without a build ID), and nothing may be cached.
-  static std::string key(std::string_view kernels, const Program &program, const Target &target, unsigned optimize);
+  /// code depends on (the target is part of the program): 64 digits. Empty if this
+  /// build of graphc cannot be told from another (it was linked without a build ID),
+  /// and nothing may be cached.
+  static std::string key(std::string_view kernels, const Program &program, unsigned optimize);
 
   /// The code under `key`; nothing if there is none, if it is damaged, or if someone
   /// other than this user could have written it.
