@@ -77,21 +77,30 @@ absl::StatusOr<std::string> readFile(const std::string &path, size_t maxBytes) {
   }
 }
 
-absl::Status writeFileAtomically(const std::string &path,
-                                 std::span<const std::string_view> chunks) {
+/// A file to write in: at `path` itself if that is no regular file, else the new
+/// one at `temporary`, a path that no other call gets.
+static absl::StatusOr<int> openForWriting(const std::string &path, std::string &temporary) {
   struct stat existing;
   if (::stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode)) {
-    const Descriptor file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
-    if (file.fd < 0)
-      return failure("cannot be opened for writing", path, errno);
-    return writeChunks(file.fd, chunks, path);
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    return fd < 0 ? failure("cannot be opened for writing", path, errno) : absl::StatusOr<int>(fd);
   }
   static std::atomic<unsigned> counter{0}; // two threads may write one path
-  const std::string temporary = concat(path, ".tmp.", ::getpid(), ".", counter++);
-  Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)};
-  if (file.fd < 0)
-    return failure("cannot be created", path, errno);
+  temporary = concat(path, ".tmp.", ::getpid(), ".", counter++);
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  return fd < 0 ? failure("cannot be created", path, errno) : absl::StatusOr<int>(fd);
+}
+
+absl::Status writeFileAtomically(const std::string &path,
+                                 std::span<const std::string_view> chunks) {
+  std::string temporary;
+  absl::StatusOr<int> opened = openForWriting(path, temporary);
+  if (!opened.ok())
+    return opened.status();
+  Descriptor file{*opened};
   absl::Status status = writeChunks(file.fd, chunks, path);
+  if (temporary.empty())
+    return status;
   // close() reports delayed write errors of network file systems.
   if (::close(std::exchange(file.fd, -1)) != 0 && status.ok())
     status = failure("cannot be written", path, errno);
@@ -100,6 +109,17 @@ absl::Status writeFileAtomically(const std::string &path,
   if (!status.ok())
     ::unlink(temporary.c_str());
   return status;
+}
+
+absl::Status checkWritable(const std::string &path) {
+  std::string temporary;
+  absl::StatusOr<int> opened = openForWriting(path, temporary);
+  if (!opened.ok())
+    return opened.status();
+  const Descriptor file{*opened};
+  if (!temporary.empty())
+    ::unlink(temporary.c_str());
+  return absl::OkStatus();
 }
 
 } // namespace graphc

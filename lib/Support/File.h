@@ -27,4 +27,8 @@ inline absl::Status writeFileAtomically(const std::string &path,
   return writeFileAtomically(path, std::span(chunks.begin(), chunks.size()));
 }
 
+/// The error that writeFileAtomically would have now before its first byte, if any:
+/// to refuse a path before time is spent on what is to be written there.
+absl::Status checkWritable(const std::string &path);
+
 } // namespace graphc

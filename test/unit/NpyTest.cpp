@@ -127,6 +127,11 @@ TEST(File, replacesAtomicallyAndLeavesNothingBehind) {
   std::filesystem::create_directory(folder);
   ASSERT_TRUE(writeFileAtomically(folder + "/a", {"one"}).ok());
   ASSERT_TRUE(writeFileAtomically(folder + "/a", {"t", "", "wo"}).ok());
+  EXPECT_TRUE(checkWritable(folder + "/a").ok());
+  EXPECT_TRUE(checkWritable(folder + "/b").ok());
+  EXPECT_TRUE(checkWritable("/dev/null").ok());
+  EXPECT_EQ(checkWritable(folder + "/none/a").code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(checkWritable(folder).code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(*readFile(folder + "/a"), "two");
   const auto entries = std::filesystem::directory_iterator(folder);
   EXPECT_EQ(std::distance(begin(entries), end(entries)), 1);

@@ -18,15 +18,16 @@ namespace {
 constexpr int64_t kFirstPrompt = 16;   ///< Tokens of the prompt that first tokens are timed with.
 constexpr int64_t kDecodeSamples = 8;  ///< Groups of steps of one decoding.
 
-template <typename Get> double median(const std::vector<Sample> &samples, Get get) {
+template <typename Range, typename Get> double medianOf(const Range &elements, Get get) {
   std::vector<double> values;
-  for (const Sample &sample : samples)
-    values.push_back(get(sample));
-  if (values.empty())
-    return 0;
-  std::ranges::sort(values);
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+  for (const auto &element : elements)
+    values.push_back(get(element));
+  return median(std::move(values));
+}
+
+Limits medianOf(const std::vector<Limits> &limits) {
+  return {medianOf(limits, [](const Limits &one) { return one.readBandwidth; }), medianOf(limits, [](const Limits &one) { return one.dotPeak; }),
+          medianOf(limits, [](const Limits &one) { return one.f32Peak; })};
 }
 
 /// The number of kB that `key` has in a file of /proc; 0 if it is not there.
@@ -43,18 +44,22 @@ public:
         tokens(compiled.program().model.vocabSize) {}
 
   absl::Status run(const std::string &folder);
+  /// Times kernels and nothing else.
+  absl::Status runKernels(const std::string &folder);
   Benchmark result;
 
 private:
   absl::Status open(const std::string &folder);
   absl::Status timeFirstTokens();
+  /// The runs of the plan, without samples.
+  std::vector<Measurement> runsOf(int64_t threads, int64_t batch) const;
   absl::Status measure(int64_t threads, int64_t batch);
   absl::Status prefill(Sequences &sequences, Measurement &measurement);
   absl::Status decode(Sequences &sequences, Measurement &measurement);
   /// Adds a sample of what took `seconds` behind `before`.
   void addSample(Measurement &measurement, double seconds, const Cost &cost, const Limits &before);
-  /// Times the kernels of the measurements from `first` on.
-  absl::Status profile(const SessionOptions &session, size_t first);
+  /// Times the kernels of the steps of `runs`.
+  absl::Status profile(std::span<const Measurement> runs);
   SessionOptions options(int64_t threads, int64_t batch) const;
   void sampleMemory(const MemoryPlan &memoryPlan);
 
@@ -76,12 +81,25 @@ double limitSeconds(const Cost &cost, const Limits &limits, bool *isMemoryBound)
   return std::max(reading, multiplying);
 }
 
-double Measurement::seconds() const { return median(samples, [](const Sample &s) { return s.seconds; }); }
-double Measurement::ratio() const { return median(samples, [](const Sample &s) { return s.ratio(); }); }
-Limits Measurement::limits() const {
-  return {median(samples, [](const Sample &s) { return s.limits.readBandwidth; }),
-          median(samples, [](const Sample &s) { return s.limits.dotPeak; }),
-          median(samples, [](const Sample &s) { return s.limits.f32Peak; })};
+double median(std::vector<double> values) {
+  if (values.empty())
+    return 0;
+  std::ranges::sort(values);
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+double Measurement::seconds() const { return medianOf(samples, [](const Sample &s) { return s.seconds; }); }
+double Measurement::ratio() const { return medianOf(samples, [](const Sample &s) { return s.ratio(); }); }
+Limits Measurement::limits() const { return medianLimits({this, 1}, threads); }
+
+Limits medianLimits(std::span<const Measurement> measurements, int64_t threads) {
+  std::vector<Limits> limits;
+  for (const Measurement &measurement : measurements)
+    if (measurement.threads == threads)
+      for (const Sample &sample : measurement.samples)
+        limits.push_back(sample.limits);
+  return medianOf(limits);
 }
 
 absl::Status Runner::open(const std::string &folder) {
@@ -107,8 +125,10 @@ absl::Status Runner::open(const std::string &folder) {
     return opened.status();
   result.openSeconds = since(start);
   model = *std::move(opened);
-  if (!traced)
+  if (!traced || traced == &compiled) {
+    tracedModel = model;
     return absl::OkStatus();
+  }
   absl::StatusOr<std::shared_ptr<const Executable>> tracedCode = traced->executable();
   if (!tracedCode.ok())
     return tracedCode.status();
@@ -195,25 +215,29 @@ absl::Status Runner::decode(Sequences &sequences, Measurement &measurement) {
   return absl::OkStatus();
 }
 
+std::vector<Measurement> Runner::runsOf(int64_t threads, int64_t batch) const {
+  std::vector<Measurement> runs;
+  for (int64_t prompt : plan.prompts)
+    runs.push_back({Measurement::Phase::Prefill, batch, threads, /*context=*/0, batch * prompt, /*steps=*/1, {}, false, {}});
+  const int64_t steps = std::max<int64_t>(plan.generated / kDecodeSamples, 1);
+  for (int64_t context : plan.contexts)
+    if (plan.generated)
+      runs.push_back({Measurement::Phase::Decode, batch, threads, context, batch * steps, steps, {}, false, {}});
+  return runs;
+}
+
 absl::Status Runner::measure(int64_t threads, int64_t batch) {
   const SessionOptions session = options(threads, batch);
   absl::StatusOr<Sequences> sequences = Sequences::create(model, session);
   if (!sequences.ok())
     return sequences.status();
   result.cacheDType = sequences->cacheDType();
-  const size_t first = result.measurements.size();
-  for (int64_t prompt : plan.prompts)
-    result.measurements.push_back({Measurement::Phase::Prefill, batch, threads, /*context=*/0, batch * prompt, /*steps=*/1, {}, false, {}});
-  const int64_t steps = std::max<int64_t>(plan.generated / kDecodeSamples, 1);
-  for (int64_t context : plan.contexts)
-    if (plan.generated)
-      result.measurements.push_back({Measurement::Phase::Decode, batch, threads, context, batch * steps, steps, {}, false, {}});
+  std::vector<Measurement> runs = runsOf(threads, batch);
   // Touches the session's memory, which is not what is measured.
   if (absl::StatusOr<double> warm = sequences->forward(tokens.next(batch * plan.prompts[0]), NewTokens::Logits::Last); !warm.ok())
     return warm.status();
   for (int64_t repeat = 0; repeat < plan.repeats; ++repeat)
-    for (size_t i = first; i < result.measurements.size(); ++i) {
-      Measurement &measurement = result.measurements[i];
+    for (Measurement &measurement : runs) {
       const bool isPrefill = measurement.phase == Measurement::Phase::Prefill;
       if (absl::Status status = isPrefill ? prefill(*sequences, measurement) : decode(*sequences, measurement); !status.ok())
         return status;
@@ -224,15 +248,17 @@ absl::Status Runner::measure(int64_t threads, int64_t batch) {
     return memoryPlan.status();
   if (memoryPlan->total() >= result.memory.plan.total())
     sampleMemory(*memoryPlan);
-  return traced ? profile(session, first) : absl::OkStatus();
+  result.measurements.insert(result.measurements.end(), runs.begin(), runs.end());
+  return traced ? profile(runs) : absl::OkStatus();
 }
 
-absl::Status Runner::profile(const SessionOptions &session, size_t first) {
-  absl::StatusOr<Sequences> sequences = Sequences::create(tracedModel, session);
+absl::Status Runner::profile(std::span<const Measurement> runs) {
+  absl::StatusOr<Sequences> sequences = Sequences::create(tracedModel, options(runs[0].threads, runs[0].batch));
   if (!sequences.ok())
     return sequences.status();
-  for (size_t i = first; i < result.measurements.size(); ++i) {
-    absl::StatusOr<Profile> profile = timeKernels(*sequences, traced->work(), result.measurements[i], plan.repeats, tokens, calibration);
+  result.cacheDType = sequences->cacheDType();
+  for (const Measurement &run : runs) {
+    absl::StatusOr<Profile> profile = timeKernels(*sequences, traced->work(), run, plan.repeats, tokens, calibration);
     if (!profile.ok())
       return profile.status();
     result.profiles.push_back(*std::move(profile));
@@ -262,8 +288,18 @@ absl::Status Runner::run(const std::string &folder) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Benchmark> runBenchmark(const CompiledModel &compiled, const std::string &folder, const Plan &plan,
-                                       const CompiledModel *traced) {
+absl::Status Runner::runKernels(const std::string &folder) {
+  if (absl::Status status = open(folder); !status.ok())
+    return status;
+  for (int64_t threads : plan.threads)
+    for (int64_t batch : plan.batches)
+      if (absl::Status status = profile(runsOf(threads, batch)); !status.ok())
+        return status;
+  return absl::OkStatus();
+}
+
+static absl::StatusOr<Benchmark> benchmarkOf(const CompiledModel &compiled, const CompiledModel *traced, const Plan &plan,
+                                             const std::string &folder, absl::Status (Runner::*run)(const std::string &)) {
   if (compiled.program().hasEncoder())
     return absl::FailedPreconditionError("model to measure must be a decoder alone, got one with an encoder");
   Plan complete = plan;
@@ -274,9 +310,18 @@ absl::StatusOr<Benchmark> runBenchmark(const CompiledModel &compiled, const std:
   if (!calibration.ok())
     return calibration.status();
   Runner runner(compiled, traced, std::move(complete), *std::move(calibration));
-  if (absl::Status status = runner.run(folder); !status.ok())
+  if (absl::Status status = (runner.*run)(folder); !status.ok())
     return status;
   return std::move(runner.result);
+}
+
+absl::StatusOr<Benchmark> runBenchmark(const CompiledModel &compiled, const std::string &folder, const Plan &plan,
+                                       const CompiledModel *traced) {
+  return benchmarkOf(compiled, traced, plan, folder, &Runner::run);
+}
+
+absl::StatusOr<Benchmark> profileKernels(const CompiledModel &traced, const std::string &folder, const Plan &plan) {
+  return benchmarkOf(traced, &traced, plan, folder, &Runner::runKernels);
 }
 
 } // namespace graphc::bench

@@ -7,6 +7,7 @@
 #include "tools/bench/Calibration.h"
 
 #include <absl/status/statusor.h>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -75,11 +76,15 @@ struct KernelTime {
 struct Profile {
   Measurement::Phase phase;
   int64_t batch, threads, context, tokens;
-  double seconds = 0; ///< Of the step, the median; that of all kernels is at most this.
+  double seconds = 0;     ///< Of the step, the median.
+  double kernelShare = 0; ///< Of a step that its kernels take together, the median.
   Limits limits;
   std::vector<KernelTime> kernels; ///< In the order in which they first run.
   double kernelSeconds() const;
 };
+
+/// The median of the limits beside `measurements` on `threads` threads.
+Limits medianLimits(std::span<const Measurement> measurements, int64_t threads);
 
 struct Benchmark {
   double linkSeconds = 0, openSeconds = 0;
@@ -89,6 +94,9 @@ struct Benchmark {
   std::vector<Measurement> measurements;
   std::vector<Profile> profiles; ///< One a measurement, if kernels are timed.
 };
+
+/// 0 of no values; the mean of the middle two of an even number.
+double median(std::vector<double> values);
 
 /// Seconds that `cost` takes at least; `isMemoryBound` (may be null) becomes
 /// whether reading takes longer than multiplying.
@@ -100,5 +108,7 @@ double limitSeconds(const Cost &cost, const Limits &limits, bool *isMemoryBound 
 /// Session::create.
 absl::StatusOr<Benchmark> runBenchmark(const CompiledModel &compiled, const std::string &folder, const Plan &plan,
                                        const CompiledModel *traced = nullptr);
+/// The kernels alone: all that is filled in is the profiles and the cache's dtype.
+absl::StatusOr<Benchmark> profileKernels(const CompiledModel &traced, const std::string &folder, const Plan &plan);
 
 } // namespace graphc::bench

@@ -8,15 +8,10 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <tuple>
 
 namespace graphc::bench {
-
-static double median(std::vector<double> values) {
-  const size_t middle = values.size() / 2;
-  std::ranges::nth_element(values, values.begin() + std::ptrdiff_t(middle));
-  return values[middle];
-}
 
 /// "layers.*.ffn.gate" of "layers.3.ffn.gate".
 static std::string patternOf(std::string_view layer) {
@@ -69,7 +64,7 @@ absl::StatusOr<Profile> timeKernels(Sequences &sequences, const Work &work, cons
     return found.status();
   const std::vector<KernelWork> &kernels = *found;
   Profile profile{measurement.phase, measurement.batch, measurement.threads, measurement.context,
-                  isPrefill ? measurement.tokens : measurement.batch, 0, {}, {}};
+                  isPrefill ? measurement.tokens : measurement.batch, 0, 0, {}, {}};
   std::map<std::pair<std::string, std::string>, size_t> places;
   std::vector<size_t> groupOf; // of each kernel
   for (const KernelWork &kernel : kernels) {
@@ -109,7 +104,7 @@ absl::StatusOr<Profile> timeKernels(Sequences &sequences, const Work &work, cons
 
   const Limits before = calibration.measure(measurement.threads);
   std::vector<std::vector<double>> times(profile.kernels.size());
-  std::vector<double> steps;
+  std::vector<double> steps, shares;
   const int64_t room = sequences.get().options().capacity - measurement.context;
   const int64_t count = isPrefill ? repeats : std::min(16 * repeats, room);
   for (int64_t i = 0; i < count; ++i) {
@@ -122,14 +117,16 @@ absl::StatusOr<Profile> timeKernels(Sequences &sequences, const Work &work, cons
     if (!seconds.ok())
       return seconds.status();
     steps.push_back(*seconds);
+    shares.push_back(std::reduce(step.begin(), step.end()) / *seconds);
     for (size_t group = 0; group < step.size(); ++group)
       times[group].push_back(step[group]);
   }
   profile.limits = Limits::between(before, calibration.measure(measurement.threads));
-  profile.seconds = median(steps);
+  profile.seconds = median(std::move(steps));
+  profile.kernelShare = median(std::move(shares));
   for (size_t group = 0; group < times.size(); ++group) {
     KernelTime &kernel = profile.kernels[group];
-    kernel.seconds = median(times[group]);
+    kernel.seconds = median(std::move(times[group]));
     kernel.limitSeconds = limitSeconds(kernel.cost, profile.limits, &kernel.isMemoryBound);
   }
   return profile;

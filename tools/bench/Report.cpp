@@ -3,9 +3,8 @@
 
 #include "Support/File.h"
 #include "Support/Message.h"
+#include "tools/bench/Numbers.h"
 
-#include <cstdarg>
-#include <cstdio>
 #include <sys/utsname.h>
 #include <set>
 
@@ -15,22 +14,6 @@ using nlohmann::ordered_json;
 
 namespace {
 constexpr int64_t kFormat = 1; ///< Of the JSON: changes when a key is renamed or dropped.
-
-__attribute__((format(printf, 1, 2))) std::string format(const char *pattern, ...) {
-  char line[512];
-  va_list arguments;
-  va_start(arguments, pattern);
-  std::vsnprintf(line, sizeof line, pattern, arguments);
-  va_end(arguments);
-  return line;
-}
-
-/// "12.3 ms" or "1.23 s".
-std::string duration(double seconds) {
-  return seconds < 1 ? format("%.1f ms", seconds * 1e3) : format("%.2f s", seconds);
-}
-
-std::string mebibytes(double bytes) { return format("%.0f MiB", bytes / (1 << 20)); }
 
 std::string processorName() {
   absl::StatusOr<std::string> text = readFile("/proc/cpuinfo");
@@ -120,14 +103,14 @@ ordered_json profileJson(const Profile &profile) {
           {"tokens", profile.tokens},
           {"seconds", profile.seconds},
           {"kernel_seconds", profile.kernelSeconds()},
+          {"kernel_share", profile.kernelShare},
           {"limits", limitsJson(profile.limits)},
           {"kernels", std::move(kernels)}};
 }
 
 std::string profileText(const Profile &profile) {
-  std::string text = concat("\nkernels of a ", nameOf(profile.phase), " step of ", profile.tokens, profile.tokens == 1 ? " token" : " tokens",
-                            " behind ", profile.context, ", ", profile.threads, " threads: ", duration(profile.kernelSeconds()), " of ",
-                            duration(profile.seconds), format(" (%.2f)\n", profile.kernelSeconds() / profile.seconds));
+  std::string text = concat("\nkernels of ", stepName(profile), ": ", duration(profile.kernelSeconds()), " of ", duration(profile.seconds),
+                            format(" (%.2f)\n", profile.kernelShare));
   text += "kind               layers                                  calls        ms  share  limit ms  ratio  bound        MiB    GFLOP\n";
   for (const KernelTime &kernel : profile.kernels) {
     const double flops = 2 * (kernel.cost.multiplyAdds.dot + kernel.cost.multiplyAdds.f32);
@@ -144,6 +127,32 @@ std::string profileText(const Profile &profile) {
 uint64_t plannedPrivate(const MemoryPlan &plan) { return plan.total() - plan.weightsMapped; }
 } // namespace
 
+std::string stepName(const Profile &profile) {
+  return concat("a ", nameOf(profile.phase), " step of ", counted(profile.tokens, "token"), " behind ", profile.context, ", ",
+                counted(profile.threads, "thread"));
+}
+
+std::string optionsText(const Subject &subject, const CompiledModel &compiled, const Benchmark &benchmark) {
+  return concat("policy ", subject.policy.empty() ? "as stored" : join(subject.policy, "; "), ", cache ", benchmark.cacheDType, ", target ",
+                compiled.program().targetName, ", ", counted(subject.repeats, "repeat"));
+}
+
+std::string machineText() { return concat(processorName(), ", ", availableCores(), " cores, Linux ", kernelRelease()); }
+
+ordered_json profilesJson(const Benchmark &benchmark) {
+  ordered_json profiles = ordered_json::array();
+  for (const Profile &profile : benchmark.profiles)
+    profiles.push_back(profileJson(profile));
+  return profiles;
+}
+
+std::string profilesText(const Benchmark &benchmark) {
+  std::string text;
+  for (const Profile &profile : benchmark.profiles)
+    text += profileText(profile);
+  return text;
+}
+
 ordered_json reportJson(const Subject &subject, const CompiledModel &compiled, const Benchmark &benchmark) {
   const Program &program = compiled.program();
   const auto [parameters, weightBytes] = parameterSize(program);
@@ -153,9 +162,6 @@ ordered_json reportJson(const Subject &subject, const CompiledModel &compiled, c
   ordered_json runs = ordered_json::array();
   for (const Measurement &measurement : benchmark.measurements)
     runs.push_back(measurementJson(measurement));
-  ordered_json profiles = ordered_json::array();
-  for (const Profile &profile : benchmark.profiles)
-    profiles.push_back(profileJson(profile));
   return {{"format", kFormat},
           {"graphc", GRAPHC_VERSION},
           {"model",
@@ -184,7 +190,7 @@ ordered_json reportJson(const Subject &subject, const CompiledModel &compiled, c
               {"cold_seconds", benchmark.firstToken.coldSeconds},
               {"warm_seconds", benchmark.firstToken.warmSeconds}}}}},
           {"runs", std::move(runs)},
-          {"kernel_profiles", std::move(profiles)},
+          {"kernel_profiles", profilesJson(benchmark)},
           {"memory",
            {{"peak_resident_bytes", benchmark.memory.resident},
             {"private_bytes", benchmark.memory.privateBytes},
@@ -200,16 +206,14 @@ std::string reportText(const Subject &subject, const CompiledModel &compiled, co
   std::string text = concat("model     ", subject.name, ": ", model.family, ", ", model.numLayers, " layers, hidden ", model.hiddenSize,
                             ", vocabulary ", model.vocabSize, ", ", format("%.1f M parameters, ", double(parameters) / 1e6),
                             mebibytes(double(weightBytes)), subject.hasRandomWeights ? ", random weights\n" : "\n");
-  text += concat("options   policy ", subject.policy.empty() ? "as stored" : join(subject.policy, "; "), ", cache ",
-                 benchmark.cacheDType, ", target ", program.targetName, ", ", subject.repeats, " repeats\n");
-  text += concat("machine   ", processorName(), ", ", availableCores(), " cores, Linux ", kernelRelease(), "\n");
+  text += concat("options   ", optionsText(subject, compiled, benchmark), "\nmachine   ", machineText(), "\n");
   text += concat("compile   ", duration(compileSeconds(compiled)), ":");
   for (const PhaseTime &phase : compiled.phases())
     text += concat(&phase == &compiled.phases().front() ? " " : ", ", phase.phase, " ", duration(phase.seconds));
   const FirstToken &first = benchmark.firstToken;
   text += concat("\nstart     link ", duration(benchmark.linkSeconds), ", open weights ", duration(benchmark.openSeconds),
                  ", first token of ", first.prompt, ": cold ", duration(first.coldSeconds), ", warm ", duration(first.warmSeconds),
-                 " (", first.threads, " threads)\n\n");
+                 " (", counted(first.threads, "thread"), ")\n\n");
   text += "                                                           limits measured beside the runs\n"
           "phase    threads  batch  context  tokens      tok/s  ratio  bound    read GB/s  dot GFLOP/s  f32 GFLOP/s\n";
   for (const Measurement &m : benchmark.measurements) {
@@ -219,8 +223,7 @@ std::string reportText(const Subject &subject, const CompiledModel &compiled, co
                    static_cast<long long>(m.phase == Measurement::Phase::Prefill ? m.tokens / m.batch : m.steps * int64_t(m.samples.size()) / subject.repeats),
                    rate(m), m.ratio(), boundOf(m).data(), limits.readBandwidth * 1e-9, limits.dotPeak * 1e-9, limits.f32Peak * 1e-9);
   }
-  for (const Profile &profile : benchmark.profiles)
-    text += profileText(profile);
+  text += profilesText(benchmark);
   const MemoryUse &memory = benchmark.memory;
   text += concat("\nmemory    private ", mebibytes(double(memory.privateBytes)), ", planned ", mebibytes(double(plannedPrivate(memory.plan))),
                  " (cache ", mebibytes(double(memory.plan.cache)), ", workspace ", mebibytes(double(memory.plan.workspace)),

@@ -21,4 +21,15 @@ nlohmann::ordered_json reportJson(const Subject &subject, const CompiledModel &c
 /// Ends with a newline.
 std::string reportText(const Subject &subject, const CompiledModel &compiled, const Benchmark &benchmark);
 
+/// The kernels of each profile: `kernel_profiles` of the JSON, and its tables.
+nlohmann::ordered_json profilesJson(const Benchmark &benchmark);
+std::string profilesText(const Benchmark &benchmark);
+
+// Lines that the table and the picture share.
+/// "a decode step of 1 token behind 128, 2 threads".
+std::string stepName(const Profile &profile);
+/// Policy, cache, target and repeats; processor, cores and kernel.
+std::string optionsText(const Subject &subject, const CompiledModel &compiled, const Benchmark &benchmark);
+std::string machineText();
+
 } // namespace graphc::bench

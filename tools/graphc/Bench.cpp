@@ -8,7 +8,7 @@
 #include "Support/File.h"
 #include "Support/Json.h"
 #include "Support/Message.h"
-#include "tools/bench/Report.h"
+#include "tools/bench/Roofline.h"
 
 #include "llvm/Support/raw_ostream.h"
 
@@ -27,7 +27,7 @@ static constexpr std::string_view kAbout =
 
 namespace {
 struct BenchCommand {
-  std::string path, config, weights, json;
+  std::string path, config, weights, json, roofline;
   bool randomWeights = false, perKernel = false;
   CompileFlags flags;
   bench::Plan plan;
@@ -63,6 +63,7 @@ void BenchCommand::addRuns(Options &options) {
   options.custom("-t --threads", "N,..", integerList(plan.threads, 1), "threads (default: all cores)");
   options.flag("--per-kernel", perKernel, "times each kernel as well, in steps of their own, and says what\nof its limit it reaches");
   options.integer("--repeat", "N", 1, plan.repeats, "runs of each; medians are reported (default 3)");
+  options.text("--roofline", "FILE", roofline, "writes a picture of the rates below the machine's limits, with\n--per-kernel also of the kernels', as SVG; '-' is standard\noutput, the table then goes to standard error");
   options.text("--json", "FILE", json, "writes JSON; '-' is standard output, the table then goes to\nstandard error");
 }
 
@@ -138,6 +139,8 @@ absl::StatusOr<std::pair<CompiledModel, bench::Benchmark>> BenchCommand::measure
 absl::Status BenchCommand::execute() {
   if (absl::Status status = checkSource(); !status.ok())
     return status;
+  if (absl::Status status = checkOutputs({json, roofline}); !status.ok())
+    return status;
   if (perKernel && path == "-")
     return invalidArgument("option '--per-kernel' compiles the model twice, and needs a file instead of '-'");
   auto both = measured();
@@ -146,14 +149,14 @@ absl::Status BenchCommand::execute() {
   const auto &[model, benchmark] = *both;
   const bench::Subject subject{config.empty() ? path : config, randomWeights, flags.compile.policy, flags.compile.pins, plan.repeats};
   const std::string table = bench::reportText(subject, model, benchmark);
-  if (json != "-")
-    if (absl::Status status = writeOutput("-", table); !status.ok())
-      return status;
-  if (json.empty())
-    return absl::OkStatus();
-  if (json == "-")
+  if (json == "-" || roofline == "-")
     std::fputs(table.c_str(), stderr);
-  return writeOutput(json, bench::reportJson(subject, model, benchmark).dump(2) + "\n");
+  else if (absl::Status status = writeOutput("-", table); !status.ok())
+    return status;
+  if (!json.empty())
+    if (absl::Status status = writeOutput(json, bench::reportJson(subject, model, benchmark).dump(2, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace) + "\n"); !status.ok())
+      return status;
+  return roofline.empty() ? absl::OkStatus() : writeOutput(roofline, bench::rooflineSvg(subject, model, benchmark));
 }
 
 int BenchCommand::run(Arguments arguments) {

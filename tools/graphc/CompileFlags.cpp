@@ -206,6 +206,16 @@ absl::StatusOr<std::string> readStandardInput() {
   return text;
 }
 
+absl::Status checkOutputs(std::initializer_list<std::string> paths) {
+  if (std::ranges::count(paths, "-") > 1)
+    return invalidArgument("standard output can take one file, got two; give the other a name instead of '-'");
+  for (const std::string &path : paths)
+    if (!path.empty() && path != "-")
+      if (absl::Status status = checkWritable(path); !status.ok())
+        return status;
+  return absl::OkStatus();
+}
+
 absl::Status writeOutput(const std::string &path, std::string_view bytes) {
   if (path != "-")
     return writeFileAtomically(path, {bytes});
