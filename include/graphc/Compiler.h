@@ -174,6 +174,10 @@ public:
   std::string page() const;
   /// Warnings and remarks, a line each.
   const std::string &notes() const;
+  /// The same with times that were measured: JSON text such as `kernel_profiles` of
+  /// `graphc bench`, which becomes `roofline` of json() and a section of the page.
+  /// InvalidArgument for other text.
+  absl::StatusOr<Explanation> withRoofline(std::string_view profiles) const;
 
 private:
   friend class Explanations;

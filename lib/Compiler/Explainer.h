@@ -84,10 +84,14 @@ struct Explanation::State {
   Report report;
   nlohmann::json graphs;
   std::string notes;
+  nlohmann::json roofline = {}; ///< Null: nothing was measured.
+
+  /// All but the graphs.
+  nlohmann::json json(bool castsOnly) const;
 };
 
 /// The page: one HTML file with everything in it.
-std::string reportPage(const Report &report, const nlohmann::json &graphs);
+std::string reportPage(const nlohmann::json &report, const nlohmann::json &graphs);
 
 /// Aborted, with each offender and its causes, if the report breaks a limit of
 /// `options`: maxCasts or deny.

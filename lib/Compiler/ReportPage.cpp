@@ -22,10 +22,10 @@ static std::string scriptSafe(const json &value) {
   return safe;
 }
 
-std::string reportPage(const Report &report, const json &graphs) {
+std::string reportPage(const json &report, const json &graphs) {
   std::string page;
   std::string_view rest = kPageHtml;
-  const std::string data = scriptSafe({{"report", reportJson(report, /*castsOnly=*/false)}, {"graphs", graphs}});
+  const std::string data = scriptSafe({{"report", report}, {"graphs", graphs}});
   for (auto [mark, text] : {std::pair<std::string_view, std::string_view>("{{style}}", kPageStyle), {"{{data}}", data}, {"{{script}}", kPageScript}}) {
     const size_t at = rest.find(mark);
     page.append(rest.substr(0, at)).append(text);

@@ -54,7 +54,8 @@ double compileSeconds(const CompiledModel &compiled) {
 }
 
 std::string_view nameOf(Measurement::Phase phase) { return phase == Measurement::Phase::Prefill ? "prefill" : "decode"; }
-std::string_view boundOf(const Measurement &measurement) { return measurement.isMemoryBound ? "memory" : "compute"; }
+/// Of a measurement or a kernel.
+template <typename Timed> const char *boundOf(const Timed &timed) { return timed.isMemoryBound ? "memory" : "compute"; }
 double rate(const Measurement &measurement) { return double(measurement.tokens) / measurement.seconds(); }
 
 ordered_json limitsJson(const Limits &limits) {
@@ -77,7 +78,7 @@ ordered_json measurementJson(const Measurement &measurement) {
           {"seconds", measurement.seconds()},
           {"tokens_per_second", rate(measurement)},
           {"ratio", measurement.ratio()},
-          {"bound", std::string(boundOf(measurement))},
+          {"bound", boundOf(measurement)},
           {"bytes", measurement.cost.bytes},
           {"dot_multiply_adds", measurement.cost.multiplyAdds.dot},
           {"f32_multiply_adds", measurement.cost.multiplyAdds.f32},
@@ -93,6 +94,8 @@ ordered_json profileJson(const Profile &profile) {
                        {"calls", kernel.calls},
                        {"seconds", kernel.seconds},
                        {"limit_seconds", kernel.limitSeconds},
+                       {"ratio", kernel.limitSeconds / kernel.seconds},
+                       {"bound", kernel.limitSeconds == 0 ? "none" : boundOf(kernel)},
                        {"bytes", kernel.cost.bytes},
                        {"dot_multiply_adds", kernel.cost.multiplyAdds.dot},
                        {"f32_multiply_adds", kernel.cost.multiplyAdds.f32}});
@@ -118,7 +121,7 @@ std::string profileText(const Profile &profile) {
                    kernel.seconds * 1e3, kernel.seconds / profile.seconds);
     text += kernel.limitSeconds == 0 ? "\n"
                                      : format("  %8.3f  %5.2f  %-7s  %8.1f %8.2f\n", kernel.limitSeconds * 1e3, kernel.limitSeconds / kernel.seconds,
-                                              kernel.isMemoryBound ? "memory" : "compute", kernel.cost.bytes / (1 << 20), flops * 1e-9);
+                                              boundOf(kernel), kernel.cost.bytes / (1 << 20), flops * 1e-9);
   }
   return text;
 }
@@ -221,7 +224,7 @@ std::string reportText(const Subject &subject, const CompiledModel &compiled, co
     text += format("%-7s  %7lld  %5lld  %7lld  %6lld  %9.1f  %5.2f  %-7s  %9.1f  %11.1f  %11.1f\n", nameOf(m.phase).data(),
                    static_cast<long long>(m.threads), static_cast<long long>(m.batch), static_cast<long long>(m.context),
                    static_cast<long long>(m.phase == Measurement::Phase::Prefill ? m.tokens / m.batch : m.steps * int64_t(m.samples.size()) / subject.repeats),
-                   rate(m), m.ratio(), boundOf(m).data(), limits.readBandwidth * 1e-9, limits.dotPeak * 1e-9, limits.f32Peak * 1e-9);
+                   rate(m), m.ratio(), boundOf(m), limits.readBandwidth * 1e-9, limits.dotPeak * 1e-9, limits.f32Peak * 1e-9);
   }
   text += profilesText(benchmark);
   const MemoryUse &memory = benchmark.memory;

@@ -139,7 +139,7 @@ absl::StatusOr<std::pair<CompiledModel, bench::Benchmark>> BenchCommand::measure
 absl::Status BenchCommand::execute() {
   if (absl::Status status = checkSource(); !status.ok())
     return status;
-  if (absl::Status status = checkOutputs({json, roofline}); !status.ok())
+  if (absl::Status status = checkOutputs({{"--json", json}, {"--roofline", roofline}}); !status.ok())
     return status;
   if (perKernel && path == "-")
     return invalidArgument("option '--per-kernel' compiles the model twice, and needs a file instead of '-'");

@@ -206,13 +206,17 @@ absl::StatusOr<std::string> readStandardInput() {
   return text;
 }
 
-absl::Status checkOutputs(std::initializer_list<std::string> paths) {
-  if (std::ranges::count(paths, "-") > 1)
-    return invalidArgument("standard output can take one file, got two; give the other a name instead of '-'");
-  for (const std::string &path : paths)
-    if (!path.empty() && path != "-")
+absl::Status checkOutputs(std::initializer_list<std::pair<std::string_view, std::string>> files) {
+  std::string_view onStandardOutput;
+  for (const auto &[option, path] : files) {
+    if (path == "-" && !onStandardOutput.empty())
+      return invalidArgument("options '", onStandardOutput, "' and '", option, "' cannot both go to standard output");
+    if (path == "-")
+      onStandardOutput = option;
+    else if (!path.empty())
       if (absl::Status status = checkWritable(path); !status.ok())
         return status;
+  }
   return absl::OkStatus();
 }
 

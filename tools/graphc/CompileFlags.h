@@ -49,9 +49,9 @@ absl::StatusOr<uint64_t> parseBytes(std::string_view text);
 std::vector<std::string> splitList(std::string_view text);
 /// All of standard input.
 absl::StatusOr<std::string> readStandardInput();
-/// InvalidArgument if two of `paths`, as options named them, are standard output;
-/// the error of one that cannot be written. Empty ones are not meant.
-absl::Status checkOutputs(std::initializer_list<std::string> paths);
+/// Of options and the paths they gave, empty if they were not: InvalidArgument if two
+/// are standard output, and the error of one that cannot be written.
+absl::Status checkOutputs(std::initializer_list<std::pair<std::string_view, std::string>> files);
 /// Writes to `path` atomically, or to standard output if it is "-".
 absl::Status writeOutput(const std::string &path, std::string_view bytes);
 

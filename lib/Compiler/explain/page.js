@@ -312,6 +312,19 @@
     section("kernels", "Kernels", report.kernels.run + " a decoding step, " + report.kernels.in_code + " in code", kernels("decode"));
     if (report.kernels.run_encoder) section("encoder-kernels", "Kernels of the encoder", report.kernels.run_encoder + " a source", kernels("encoder"));
   }
+  // ---- times
+  if (report.roofline) {
+    const number = (value, digits) => value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    const bar = (share) => h("svg", { class: "share", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" }, h("rect", { width: Math.min(share, 1) * 100, height: 10 }));
+    const header = [column("kernel", "mono"), column("layers", "name"), column("calls", "number"), column("ms", "number"), column("of the step", "number"), column(""),
+      column("predicted ms", "number"), column("of the limit", "number"), column("bound by"), column("bytes", "number"), column("GFLOP", "number")];
+    const times = (profile) => [h("h3", {}, (profile.phase === "prefill" ? "Prefill" : "Decode") + " step of " + profile.tokens + (profile.tokens === 1 ? " token" : " tokens") + " behind " + profile.context + ", threads " + profile.threads),
+      h("p", { class: "hint" }, "The kernels take " + number(100 * profile.kernel_share, 1) + " % of a step of " + number(1e3 * profile.seconds, 2) + " ms. Limits beside it: " + number(profile.limits.read_bytes_per_second / 1e9, 1) + " GB/s read, " +
+        (profile.limits.dot_operations_per_second ? number(profile.limits.dot_operations_per_second / 1e9, 0) + " G dot operations/s, " : "") + number(profile.limits.f32_operations_per_second / 1e9, 0) + " G f32 operations/s."),
+      table(header, profile.kernels.map((kernel) => { const limited = kernel.bound !== "none"; return [kernel.kind, kernel.layers, kernel.calls, number(1e3 * kernel.seconds, 3), number(100 * kernel.seconds / profile.seconds, 1) + " %", bar(kernel.seconds / profile.seconds),
+        limited ? number(1e3 * kernel.limit_seconds, 3) : "–", limited ? number(100 * kernel.ratio, 0) + " %" : "–", limited ? kernel.bound : "–", bytes(kernel.bytes), number(2e-9 * (kernel.dot_multiply_adds + kernel.f32_multiply_adds), 2)]; }))];
+    section("times", "Where the time goes", "measured, beside what each kernel takes at the limits of this machine", report.roofline.map(times));
+  }
   // ---- statistics
   const byPass = new Map();
   for (const counter of report.counters) byPass.set(counter.pass, [...(byPass.get(counter.pass) || []), counter.value + " " + counter.name]);
