@@ -6,6 +6,7 @@
 #include "graphc/IR/Kernel.h"
 #include "graphc/IR/Layer.h"
 
+#include "mlir/Dialect/AMX/AMXDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -23,7 +24,7 @@ namespace graphc {
 
 static DialectRegistry dialects() {
   DialectRegistry registry;
-  registry.insert<layer::LayerDialect, kernel::KernelDialect, arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
+  registry.insert<amx::AMXDialect, layer::LayerDialect, kernel::KernelDialect, arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
                   LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect, omp::OpenMPDialect, scf::SCFDialect,
                   vector::VectorDialect, x86vector::X86VectorDialect>();
   registerTranslations(registry);

@@ -20,8 +20,10 @@ static absl::StatusOr<reference::Options> interpreterOptions(const EvaluateOptio
     result.mode = reference::Mode::F64;
   else if (options.mode == "dot")
     result.mode = reference::Mode::Dot;
+  else if (options.mode == "tiles")
+    result.mode = reference::Mode::Tiles;
   else if (options.mode != "policy")
-    return invalidArgument("mode must be policy, f64 or dot, got '", options.mode, "'");
+    return invalidArgument("mode must be policy, f64, dot or tiles, got '", options.mode, "'");
   if (options.permuted) {
     if (options.mode != "policy")
       return invalidArgument("permuted f32 sums need mode policy, got '", options.mode, "'");

@@ -16,7 +16,7 @@ namespace graphc {
 
 struct EvaluateOptions {
   CompileOptions compile;           ///< Policy, pins, cache mode, outputs and semantics; the rest is not used.
-  std::string mode = "policy";      ///< "policy", "f64" or "dot" (sums as vdpbf16ps takes them).
+  std::string mode = "policy";      ///< "policy", "f64", "dot" (sums as vdpbf16ps takes them) or "tiles" (tdpbf16ps).
   bool permuted = false;            ///< f32 sums in an order drawn from orderSeed.
   uint64_t orderSeed = 0;
 

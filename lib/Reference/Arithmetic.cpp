@@ -19,6 +19,13 @@ float dotPair(float accumulator, float a0, float a1, float b0, float b1) {
   return flushed(std::fma(flushed(a0), flushed(b0), odd));
 }
 
+float dotTile(float accumulator, const float *a, const float *b) {
+  float sums[2] = {};
+  for (int k = 0; k < 32; ++k)
+    sums[k % 2] = flushed(std::fma(flushed(a[k]), flushed(b[k]), sums[k % 2]));
+  return flushed(flushed(accumulator) + flushed(sums[0] + sums[1]));
+}
+
 double Arithmetic::roundSignificand(DType type, double x) const {
   if (isF64() || x == 0 || !std::isfinite(x))
     return x;
@@ -54,14 +61,27 @@ static float dotBf16(std::span<const double> a, std::span<const double> b) {
   return lanes[0];
 }
 
+/// Steps of 32 elements in turn, one accumulator.
+static float dotTiles(std::span<const double> a, std::span<const double> b) {
+  float sum = 0, x[32], y[32];
+  for (size_t k = 0; k < a.size(); k += 32) {
+    std::copy_n(a.begin() + k, 32, x);
+    std::copy_n(b.begin() + k, 32, y);
+    sum = dotTile(sum, x, y);
+  }
+  return sum;
+}
+
 double Arithmetic::dot(std::span<const double> a, std::span<const double> b, double start, bool bothBf16) const {
   const int64_t n = int64_t(a.size());
-  if (mode == Mode::Dot && bothBf16)
+  if (mode == Mode::Tiles && bothBf16 && n % 32 == 0)
+    return dotTiles(a, b) + float(start);
+  if (isDot() && bothBf16)
     return dotBf16(a, b) + float(start);
-  if (mode == Mode::Order || mode == Mode::Dot) {
+  if (mode == Mode::Order || isDot()) {
     const bool startFirst = mode == Mode::Order && orderSeed % 2;
     float total = startFirst ? float(start) : 0;
-    if (mode == Mode::Dot)
+    if (isDot())
       for (int64_t k = 0; k < n; ++k)
         total = std::fma(float(a[k]), float(b[k]), total);
     else
@@ -79,7 +99,7 @@ double Arithmetic::sum(std::span<const double> a) const {
   if (mode == Mode::PolicyExact || mode == Mode::F64)
     return std::accumulate(a.begin(), a.end(), 0.0);
   float total = 0;
-  if (mode == Mode::Dot)
+  if (isDot())
     for (double x : a)
       total += float(x);
   else

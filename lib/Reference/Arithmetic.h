@@ -14,6 +14,7 @@ enum class Mode : uint8_t {
   PolicyExact, ///< Every rounding point; sums in f64, rounded once: the centre of all orders.
   Order,       ///< The same with f32 sums in a permuted order: what a correct kernel may give.
   Dot,         ///< Sums of bf16 products as vdpbf16ps takes them, bit by bit; other sums in f32.
+  Tiles,       ///< The same as tdpbf16ps takes them, where it can: lengths that are multiples of 32.
   F64,         ///< No rounding point.
 };
 
@@ -41,12 +42,19 @@ double chainError(int64_t roundings);
 /// first, with subnormal operands and results replaced by zeros.
 float dotPair(float accumulator, float a0, float a1, float b0, float b1);
 
+/// An element of one tdpbf16ps: accumulator + (sum of even products + sum of odd
+/// products), each sum of fused steps from zero over the 16 pairs, with subnormal
+/// operands and results replaced by zeros. `a`, `b`: 32 values of bf16.
+float dotTile(float accumulator, const float *a, const float *b);
+
 class Arithmetic {
 public:
   explicit Arithmetic(Mode mode = Mode::PolicyExact, uint64_t orderSeed = 0, bool bounds = false)
       : mode(mode), orderSeed(orderSeed), bounds(bounds && mode == Mode::PolicyExact) {}
 
   bool isF64() const { return mode == Mode::F64; }
+  /// bf16 products by pairs, everything else in f32 in order.
+  bool isDot() const { return mode == Mode::Dot || mode == Mode::Tiles; }
   /// True if results carry centre, bound and radius; PolicyExact only.
   bool hasBounds() const { return bounds; }
 

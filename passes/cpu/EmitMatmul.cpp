@@ -11,7 +11,10 @@
 // one rounding each; dot: K / lanes as well, two for each pair), + log2(lanes).
 #include "passes/cpu/Emitters.h"
 #include "passes/cpu/MatmulRows.h"
+#include "passes/cpu/TileTable.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/TypeUtilities.h"
 
 #include <numeric>
@@ -61,12 +64,7 @@ private:
         SmallVector<Value> sums(rows * cols, e.splat(0));
         storeInterior(column, rows, accumulate(row, rows, column, e.index(0), k, sums));
       });
-    e.loop(e.index(0), e.index(rows), e.index(1), [&](Value r) {
-      e.columns(begin, end, n, [&](Value column, int64_t count) {
-        Value value = e.load(interior, {r, e.sub(column, begin)}, e.lanes());
-        e.epilogue(op, value, e.add(row, r), column, count);
-      });
-    });
+    storeRows(e, op, interior, /*offset=*/0, row, e.index(rows), begin, end, n);
   }
 
   /// K in passes of `depth`, so that the rows' part stays in L1 while the columns
@@ -195,9 +193,35 @@ void graphc::kernel::forRowTiles(VectorEmitter &e, Value rows, ArrayRef<int64_t>
   }
 }
 
+void graphc::kernel::storeRows(VectorEmitter &e, MatmulOp op, Value interior, int64_t offset, Value row, Value rows,
+                               Value begin, Value end, int64_t n) {
+  e.loop(e.index(0), rows, e.index(1), [&](Value r) {
+    e.columns(begin, end, n, [&](Value column, int64_t count) {
+      Value value = e.load(interior, {r, e.add(e.sub(column, begin), offset)}, e.lanes());
+      e.epilogue(op, value, e.add(row, r), column, count);
+    });
+  });
+}
+
+/// A few rows by dots, more by tiles: the number of rows is known when the kernel runs.
+static void emitDotOrTiles(MatmulOp op, const graphc::Target &target) {
+  VectorEmitter e(op, target);
+  Value few = arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::ule, e.dim(op.getX(), 0), e.index(kDotRows));
+  auto branch = scf::IfOp::create(e.b, e.loc, few, /*withElseRegion=*/true);
+  const auto emitIn = [&](Block &block, llvm::function_ref<void(MatmulOp)> emit) {
+    auto copy = cast<MatmulOp>(OpBuilder::atBlockBegin(&block).clone(*op));
+    emit(copy);
+    copy.erase();
+  };
+  emitIn(branch.getThenRegion().front(), [&](MatmulOp copy) { MatmulEmitter(copy, target).emit(); });
+  emitIn(branch.getElseRegion().front(), [&](MatmulOp copy) { emitTileMatmul(copy, target); });
+}
+
 void graphc::kernel::emitMatmul(MatmulOp op, const Target &target) {
   if (op.getInputMajor())
     emitInputMajorMatmul(op, target);
+  else if (usesTiles(op, target))
+    emitDotOrTiles(op, target);
   else
     MatmulEmitter(op, target).emit();
   op.erase();

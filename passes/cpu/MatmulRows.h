@@ -11,6 +11,12 @@ bool usesDot(MatmulOp op, const Target &target);
 /// 1, greedily: calls `body(first row, height)` in a loop for each height.
 void forRowTiles(VectorEmitter &e, mlir::Value rows, llvm::ArrayRef<int64_t> tiles,
                  llvm::function_ref<void(mlir::Value, int64_t)> body);
+/// Applies the epilogue to `rows` rows from `row` on, columns [begin, end) of n, whose
+/// interior values stand in interior[r, column - begin + offset].
+void storeRows(VectorEmitter &e, MatmulOp op, mlir::Value interior, int64_t offset, mlir::Value row, mlir::Value rows,
+               mlir::Value begin, mlir::Value end, int64_t n);
+/// The product by tiles of bf16 (usesTiles).
+void emitTileMatmul(MatmulOp op, const Target &target);
 /// The product with a kernel stored (K, N).
 void emitInputMajorMatmul(MatmulOp op, const Target &target);
 

@@ -49,13 +49,14 @@ def EmitKernels : Pass<"cpu-emit-kernels", "::mlir::ModuleOp"> {
     Postcondition: no kernel op is left but thread_id and num_threads; loops are
     scf, accesses are vector and memref, and nothing is allocated on the heap.
     No access leaves its buffer: the last elements of a row are masked. The order
-    of each sum depends on its length and on the target, never on the number of
-    rows, on the thread count or on the phase.
+    of each sum depends on its length and on the target, never on the thread count
+    or on the phase; on the number of rows only where a target multiplies bf16 both
+    by dots and by tiles (one and two rows are dots), never beyond that.
   }];
   let options = [TargetOption<>];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
     "::mlir::omp::OpenMPDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
-    "::mlir::x86vector::X86VectorDialect"];
+    "::mlir::x86vector::X86VectorDialect", "::mlir::amx::AMXDialect"];
 }
 
 def ExpandConversions : Pass<"cpu-expand-conversions", "::mlir::ModuleOp"> {
@@ -169,6 +170,15 @@ def LowerTraces : Pass<"cpu-lower-traces", "::mlir::ModuleOp"> {
   let summary = "turns kernel.trace into a call of the hook from thread 0";
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::arith::ArithDialect",
     "::graphc::kernel::KernelDialect"];
+}
+
+def LowerTiles : Pass<"cpu-lower-tiles", "::mlir::ModuleOp"> {
+  let summary = "lowers amx and the control flow around it to LLVM";
+  let description = [{
+    Precondition: no scf. Postcondition: tiles have LLVM's type in operations and
+    in block arguments alike; functions without tiles are untouched.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
 
 def LowerThreadQueries : Pass<"cpu-lower-thread-queries", "::mlir::ModuleOp"> {

@@ -63,6 +63,7 @@ void buildLowerToLLVMPipeline(OpPassManager &manager, const Target &target) {
   manager.addPass(createSCFToControlFlowPass());
   manager.addPass(memref::createExpandStridedMetadataPass());
   manager.addPass(createLowerAffinePass()); // after strided metadata, which makes affine maps
+  manager.addPass(createLowerTiles());
   // LLVM rounds to bf16 by scalar calls of compiler-rt on targets without the instruction.
   if (!target.bf16Dot)
     manager.addPass(arith::createArithExpandOpsPass({/*includeBf16=*/true}));

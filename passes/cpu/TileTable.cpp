@@ -1,5 +1,6 @@
 // The table of tiles, and how cache blocks follow from it.
 #include "passes/cpu/TileTable.h"
+#include "passes/cpu/MatmulRows.h"
 
 using namespace mlir;
 using namespace graphc;
@@ -15,7 +16,7 @@ struct Entry {
   Phase phase;
   bool inputMajor;
   Form form;
-  std::string_view target; ///< "" = any other target.
+  unsigned registers; ///< Vector registers of the target.
   std::initializer_list<int64_t> rows;
   int64_t cols, unroll;
   int64_t panelBytes; ///< Of kernel that stays in L2 while all rows pass.
@@ -27,42 +28,46 @@ constexpr int64_t KiB = 1024;
 
 const Entry kTable[] = {
     // 32 registers: 24 accumulators, 4 columns and a row. 16: 8 accumulators, 4 columns, rows and a temporary.
-    {Phase::Prefill, false, Form::Dot, "avx512_bf16", {6, 4, 2, 1}, 4, 1, 512 * KiB, 1024, 0},
-    {Phase::Prefill, false, Form::F32, "avx512_bf16", {6, 4, 2, 1}, 4, 1, 512 * KiB, 512, 0},
-    {Phase::Prefill, false, Form::Widened, "avx512_bf16", {6, 4, 2, 1}, 4, 1, 512 * KiB, 1024, 0},
-    {Phase::Prefill, false, Form::F32, "x86-64-v4", {6, 4, 2, 1}, 4, 1, 512 * KiB, 512, 0},
-    {Phase::Prefill, false, Form::Widened, "x86-64-v4", {6, 4, 2, 1}, 4, 1, 512 * KiB, 1024, 0},
-    {Phase::Prefill, false, Form::F32, "", {2, 1}, 4, 1, 512 * KiB, 512, 0},
-    {Phase::Prefill, false, Form::Widened, "", {2, 1}, 4, 1, 512 * KiB, 1024, 0},
+    {Phase::Prefill, false, Form::Dot, 32, {6, 4, 2, 1}, 4, 1, 512 * KiB, 1024, 0},
+    {Phase::Prefill, false, Form::F32, 32, {6, 4, 2, 1}, 4, 1, 512 * KiB, 512, 0},
+    {Phase::Prefill, false, Form::Widened, 32, {6, 4, 2, 1}, 4, 1, 512 * KiB, 1024, 0},
+    {Phase::Prefill, false, Form::F32, 16, {2, 1}, 4, 1, 512 * KiB, 512, 0},
+    {Phase::Prefill, false, Form::Widened, 16, {2, 1}, 4, 1, 512 * KiB, 1024, 0},
     // One row: 8 columns in flight, the next 8 fetched into L2 in the order of memory, so that memory sees one stream.
-    {Phase::Decode, false, Form::Dot, "avx512_bf16", {2, 1}, 8, 1, 256 * KiB, 0, 2048},
-    {Phase::Decode, false, Form::F32, "avx512_bf16", {2, 1}, 8, 1, 256 * KiB, 0, 2048},
-    {Phase::Decode, false, Form::Widened, "avx512_bf16", {2, 1}, 8, 1, 256 * KiB, 0, 2048},
-    {Phase::Decode, false, Form::F32, "x86-64-v4", {2, 1}, 8, 1, 256 * KiB, 0, 2048},
-    {Phase::Decode, false, Form::Widened, "x86-64-v4", {2, 1}, 8, 1, 256 * KiB, 0, 2048},
-    {Phase::Decode, false, Form::F32, "", {1}, 8, 1, 256 * KiB, 0, 2048},
-    {Phase::Decode, false, Form::Widened, "", {1}, 8, 1, 256 * KiB, 0, 2048},
+    {Phase::Decode, false, Form::Dot, 32, {2, 1}, 8, 1, 256 * KiB, 0, 2048},
+    {Phase::Decode, false, Form::F32, 32, {2, 1}, 8, 1, 256 * KiB, 0, 2048},
+    {Phase::Decode, false, Form::Widened, 32, {2, 1}, 8, 1, 256 * KiB, 0, 2048},
+    {Phase::Decode, false, Form::F32, 16, {1}, 8, 1, 256 * KiB, 0, 2048},
+    {Phase::Decode, false, Form::Widened, 16, {1}, 8, 1, 256 * KiB, 0, 2048},
     // Columns in lanes: cols is 4 vectors of 16, or 2 to 4 of the shorter ones.
-    {Phase::Prefill, true, Form::Dot, "avx512_bf16", {6, 4, 2, 1}, 64, 1, 512 * KiB, 0, 0},
-    {Phase::Prefill, true, Form::F32, "avx512_bf16", {6, 4, 2, 1}, 64, 1, 512 * KiB, 0, 0},
-    {Phase::Prefill, true, Form::Widened, "avx512_bf16", {6, 4, 2, 1}, 64, 1, 512 * KiB, 0, 0},
-    {Phase::Prefill, true, Form::F32, "x86-64-v4", {6, 4, 2, 1}, 64, 1, 512 * KiB, 0, 0},
-    {Phase::Prefill, true, Form::Widened, "x86-64-v4", {6, 4, 2, 1}, 64, 1, 512 * KiB, 0, 0},
-    {Phase::Prefill, true, Form::F32, "", {4, 2, 1}, 16, 1, 512 * KiB, 0, 0},
-    {Phase::Prefill, true, Form::Widened, "", {4, 2, 1}, 16, 1, 512 * KiB, 0, 0},
-    {Phase::Decode, true, Form::Dot, "avx512_bf16", {2, 1}, 128, 1, 256 * KiB, 0, 0},
-    {Phase::Decode, true, Form::F32, "avx512_bf16", {2, 1}, 128, 1, 256 * KiB, 0, 0},
-    {Phase::Decode, true, Form::Widened, "avx512_bf16", {2, 1}, 128, 1, 256 * KiB, 0, 0},
-    {Phase::Decode, true, Form::F32, "x86-64-v4", {2, 1}, 128, 1, 256 * KiB, 0, 0},
-    {Phase::Decode, true, Form::Widened, "x86-64-v4", {2, 1}, 128, 1, 256 * KiB, 0, 0},
-    {Phase::Decode, true, Form::F32, "", {2, 1}, 32, 1, 256 * KiB, 0, 0},
-    {Phase::Decode, true, Form::Widened, "", {2, 1}, 32, 1, 256 * KiB, 0, 0},
+    {Phase::Prefill, true, Form::Dot, 32, {6, 4, 2, 1}, 64, 1, 512 * KiB, 0, 0},
+    {Phase::Prefill, true, Form::F32, 32, {6, 4, 2, 1}, 64, 1, 512 * KiB, 0, 0},
+    {Phase::Prefill, true, Form::Widened, 32, {6, 4, 2, 1}, 64, 1, 512 * KiB, 0, 0},
+    {Phase::Prefill, true, Form::F32, 16, {4, 2, 1}, 16, 1, 512 * KiB, 0, 0},
+    {Phase::Prefill, true, Form::Widened, 16, {4, 2, 1}, 16, 1, 512 * KiB, 0, 0},
+    {Phase::Decode, true, Form::Dot, 32, {2, 1}, 128, 1, 256 * KiB, 0, 0},
+    {Phase::Decode, true, Form::F32, 32, {2, 1}, 128, 1, 256 * KiB, 0, 0},
+    {Phase::Decode, true, Form::Widened, 32, {2, 1}, 128, 1, 256 * KiB, 0, 0},
+    {Phase::Decode, true, Form::F32, 16, {2, 1}, 32, 1, 256 * KiB, 0, 0},
+    {Phase::Decode, true, Form::Widened, 16, {2, 1}, 32, 1, 256 * KiB, 0, 0},
 };
 
 /// Most columns of a block: bounds the scratch of interior values.
 constexpr int64_t kMaxBlock = 256;
+/// Of the packed columns of a block, which stay in L2 with two blocks of rows.
+constexpr int64_t kTilePanelBytes = 1024 * KiB;
 
 } // namespace
+
+bool kernel::usesTiles(MatmulOp op, const Target &target) {
+  auto kernel = cast<MemRefType>(op.getKernel().getType());
+  return target.bf16Tiles && !op.getInputMajor() && usesDot(op, target) && kernel.getDimSize(1) % kTileDepth == 0 &&
+         kernel.getDimSize(0) >= kTileRows;
+}
+
+int64_t kernel::tileBlock(int64_t depth) {
+  return std::clamp<int64_t>(kTilePanelBytes / (2 * depth) / (2 * kTileRows) * (2 * kTileRows), 2 * kTileRows, kMaxBlock);
+}
 
 TileAttr kernel::tileOf(MatmulOp op, const Target &target) {
   auto x = cast<MemRefType>(op.getX().getType()), kernel = cast<MemRefType>(op.getKernel().getType());
@@ -72,11 +77,13 @@ TileAttr kernel::tileOf(MatmulOp op, const Target &target) {
     form = Form::F32;
   else if (x.getElementType().isBF16() && kernel.getElementType().isBF16() && target.bf16Dot)
     form = Form::Dot;
-  const Entry *entry = nullptr;
-  for (const Entry &row : kTable)
-    if (row.phase == op.getPhase() && row.inputMajor == op.getInputMajor() && row.form == form &&
-        (row.target == target.name || (row.target.empty() && !entry)))
-      entry = &row;
+  // Where tiles take over from a few rows on, the few have the decode phase's form.
+  const Phase phase = usesTiles(op, target) ? Phase::Decode : op.getPhase();
+  const Entry *entry = llvm::find_if(kTable, [&](const Entry &row) {
+    return row.phase == phase && row.inputMajor == op.getInputMajor() && row.form == form &&
+           row.registers == target.vectorRegisters;
+  });
+  assert(entry != std::end(kTable) && "each form has a row for 16 and 32 registers; dots have 32");
   const int64_t columnBytes = depth * kernel.getElementTypeBitWidth() / 8;
   const int64_t step = std::max<int64_t>(entry->cols, target.lanes());
   const int64_t block = std::clamp(entry->panelBytes / columnBytes / step * step, step, std::max(kMaxBlock, step));

@@ -11,4 +11,14 @@ namespace graphc::kernel {
 /// target, with cache blocks sized for its inner dimension.
 TileAttr tileOf(MatmulOp op, const Target &target);
 
+// Products by tiles of bf16: 16 rows by 32 elements of K, times as many columns.
+constexpr int64_t kTileRows = 16, kTileDepth = 32;
+/// Products of so few rows go to the dot instruction: they read their weights as
+/// fast as memory allows, which tiles do not quite.
+constexpr int64_t kDotRows = 2;
+/// Whether more than kDotRows rows are multiplied by tiles.
+bool usesTiles(MatmulOp op, const Target &target);
+/// Columns of a block of such a product.
+int64_t tileBlock(int64_t depth);
+
 } // namespace graphc::kernel

@@ -232,12 +232,12 @@ void VectorEmitter::storeScalar(Value value, Value memref, ValueRange at) {
   memref::StoreOp::create(b, loc, value, memref, at);
 }
 
-Value VectorEmitter::scratch(ArrayRef<int64_t> shape) {
+Value VectorEmitter::scratch(ArrayRef<int64_t> shape, Type element) {
   OpBuilder::InsertionGuard guard(b);
   Operation *parent = b.getInsertionBlock()->getParentOp();
   auto function = isa<func::FuncOp>(parent) ? cast<func::FuncOp>(parent) : parent->getParentOfType<func::FuncOp>();
   b.setInsertionPointToStart(&function.front());
-  return memref::AllocaOp::create(b, loc, MemRefType::get(shape, b.getF32Type()), b.getI64IntegerAttr(64));
+  return memref::AllocaOp::create(b, loc, MemRefType::get(shape, element ? element : b.getF32Type()), b.getI64IntegerAttr(64));
 }
 
 Value VectorEmitter::load(Value memref, ValueRange at, int64_t width) {

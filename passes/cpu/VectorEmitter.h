@@ -105,8 +105,8 @@ public:
 
   // Memory. Nothing outside [at, at + width) is read or written; lanes behind
   // `width` are zero.
-  /// f32 scratch of fixed size on the stack of the function.
-  Value scratch(mlir::ArrayRef<int64_t> shape);
+  /// Scratch of fixed size on the stack of the function; f32 unless said otherwise.
+  Value scratch(mlir::ArrayRef<int64_t> shape, mlir::Type element = {});
   Value load(Value memref, ValueRange at, int64_t width);
   void store(Value vector, Value memref, ValueRange at);
   /// `width` elements as stored, in a vector of `size`.

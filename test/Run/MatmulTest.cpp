@@ -4,6 +4,7 @@
 #include "KernelHarness.h"
 
 #include "Reference/Arithmetic.h"
+#include "passes/cpu/TileTable.h"
 
 #include <algorithm>
 #include <cmath>
@@ -20,11 +21,12 @@ constexpr Pair kPairs[] = {{DType::F32, DType::F32},   {DType::F32, DType::BF16}
                            {DType::BF16, DType::F8E4M3FN}, {DType::F32, DType::F8E5M2}};
 /// K and N.
 constexpr std::pair<int64_t, int64_t> kShapes[] = {{1, 8},    {8, 1},   {20, 77},  {31, 3},
-                                                   {32, 128}, {33, 77}, {64, 128}, {172, 77}};
+                                                   {32, 128}, {33, 77}, {64, 128}, {172, 77},
+                                                   {96, 77}, {160, 16}, {32, 300}};
 constexpr std::pair<int64_t, int64_t> kFewShapes[] = {{1, 77}, {33, 3}, {172, 128}};
 constexpr std::pair<int64_t, int64_t> kOneShape[] = {{172, 77}};
-constexpr int64_t kRows[] = {1, 2, 3, 5, 6, 7, 13, 40};
-constexpr int64_t kMaxRows = 40;
+constexpr int64_t kRows[] = {1, 2, 3, 5, 6, 7, 13, 16, 31, 48};
+constexpr int64_t kMaxRows = 55; // 3 tiles of 16 and 7 rows
 
 std::string name(DType dtype) { return std::string(info(dtype).name); }
 
@@ -48,10 +50,13 @@ std::string matmulText(const std::string &function, int64_t k, int64_t n, Pair t
   return text + "  }\n  return\n}\n";
 }
 
-/// The longest chain of roundings: as EmitMatmul.cpp and EmitInputMajorMatmul.cpp say.
-int64_t chain(int64_t k, Pair types, bool inputMajor, const Target &target) {
+/// The longest chain of roundings: as EmitMatmul.cpp, EmitInputMajorMatmul.cpp and
+/// EmitTileMatmul.cpp say.
+int64_t chain(int64_t k, Pair types, bool inputMajor, const Target &target, bool byTiles) {
   const bool dot = target.bf16Dot && types.x == DType::BF16 && types.kernel == DType::BF16;
   const int64_t lanes = target.lanes(), product = dot || target.fma ? 0 : 1;
+  if (byTiles)
+    return k / kernel::kTileDepth + 17;
   if (inputMajor)
     return (dot ? 2 * ((k + 1) / 2) : k) + product;
   const int64_t steps = dot ? 2 * ((k + 2 * lanes - 1) / (2 * lanes)) : (k + lanes - 1) / lanes;
@@ -139,16 +144,22 @@ protected:
                                       << (inputMajor ? ", input major" : ""));
       Problem problem(k, n, types, inputMajor, uint64_t(k * 1000 + n));
       const std::string shape = std::to_string(k) + "x" + std::to_string(n);
-      const int64_t h = chain(k, types, inputMajor, target);
+      const bool tiles = target.bf16Tiles && types.x == DType::BF16 && types.kernel == DType::BF16 && !inputMajor &&
+                         k % kernel::kTileDepth == 0 && n >= kernel::kTileRows;
+      const auto check = [&](const Results &results, int64_t rows) {
+        problem.check(results.interior, results.y, rows, chain(k, types, inputMajor, target, tiles && rows > kernel::kDotRows));
+      };
+      // Few rows have another order of sums where more are multiplied by tiles.
       Results all = run(kernels, "prefill" + shape, problem, types.x, kMaxRows, 1);
-      problem.check(all.interior, all.y, kMaxRows, h);
+      Results few = run(kernels, "prefill" + shape, problem, types.x, kernel::kDotRows, 1);
+      check(all, kMaxRows);
       int threads = 1;
       for (int64_t rows : kRows)
         for (std::string phase : {"prefill", "decode"}) {
           Results some = run(kernels, phase + shape, problem, types.x, rows, threads = threads % 5 + 1);
-          problem.check(some.interior, some.y, rows, h);
+          check(some, rows);
           for (int64_t m = 0; m < rows; ++m)
-            expectSameRow(some.interior, m, all.interior, m);
+            expectSameRow(some.interior, m, tiles && rows <= kernel::kDotRows ? few.interior : all.interior, m);
         }
     }
   }

@@ -151,7 +151,8 @@ TEST(ContractRun, HoldsUnderGuardAndStaysWithinThePlan) {
   // two mappings, the heap and the file, of which only the header is not used.
   const int64_t peak = run.at("peak-bytes"), planned = run.at("planned-bytes"), ends = run.at("page-ends");
   EXPECT_LE(peak, planned + ends);
-  EXPECT_GE(peak, planned * 95 / 100);
+  const int64_t stacks = 2 * program.stack.front().bytes; // which grew in the guarded run before
+  EXPECT_GE(peak, (planned - stacks) * 95 / 100);
   EXPECT_LE(ends, 6 * 4096);
 }
 

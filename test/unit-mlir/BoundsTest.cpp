@@ -28,6 +28,7 @@ static Tensor agreesInEveryOrder(const std::function<Tensor(const Arithmetic &)>
   for (uint64_t seed = 0; seed < 8; ++seed)
     check(Arithmetic(Mode::Order, seed), "order", seed);
   check(Arithmetic(Mode::Dot), "dot", 0);
+  check(Arithmetic(Mode::Tiles), "tiles", 0);
   return reference;
 }
 

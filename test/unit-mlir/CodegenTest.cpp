@@ -159,7 +159,7 @@ TEST_P(Codegen, KeepsTheAddressSpaceOfCacheMemory) {
   EXPECT_NE(text.find("noinline"), std::string::npos);
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, Codegen, testing::Values("x86-64", "x86-64-v3", "x86-64-v4", "avx512_bf16"),
+INSTANTIATE_TEST_SUITE_P(Targets, Codegen, testing::Values("x86-64", "x86-64-v3", "x86-64-v4", "avx512_bf16", "amx_bf16"),
                          [](const auto &info) {
                            std::string name(info.param);
                            std::replace(name.begin(), name.end(), '-', '_');

@@ -30,6 +30,34 @@ __attribute__((target("avx512f,avx512bf16"))) void dot512(int64_t steps) {
     floatSink = _mm512_cvtss_f32(sum);
 }
 
+/// What LDTILECFG reads (Intel SDM, volume 1, chapter 18).
+struct TileConfiguration {
+  uint8_t palette = 1, startRow = 0, reserved[14] = {};
+  uint16_t rowBytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+constexpr int kTileProducts = 4, kTileShare = 16; ///< Products of a round; steps a round.
+
+/// Tiles of ones: those of zeros would be multiplied faster than any data is.
+__attribute__((target("amx-tile,amx-bf16"))) void tiles(int64_t steps) {
+  alignas(64) static const TileConfiguration configuration;
+  alignas(64) uint16_t ones[16 * 32];
+  alignas(64) float sums[16 * 16];
+  for (uint16_t &one : ones)
+    one = 0x3f80;
+  _tile_loadconfig(&configuration);
+  _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);
+  _tile_loadd(4, ones, 64), _tile_loadd(5, ones, 64), _tile_loadd(6, ones, 64), _tile_loadd(7, ones, 64);
+  for (int64_t step = 0; step < steps; step += kTileShare) {
+    _tile_dpbf16ps(0, 4, 6), _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6), _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_stored(0, sums, 64);
+  _tile_release();
+  floatSink = sums[0];
+}
+
 /// `kSums` chains of sum * x + x, in one instruction or in two.
 template <typename Vector, int kSums, bool kFused> [[gnu::always_inline]] inline void multiplyAdd(int64_t steps) {
   Vector sums[kSums] = {};
@@ -71,6 +99,8 @@ void read128(const std::byte *data, size_t bytes) { readAll<Ints<16>>(data, byte
 } // namespace
 
 PeakLoop dotLoop(const Target &target) {
+  if (target.bf16Tiles)
+    return {tiles, 16 * 16 * 32 * 2.0 * kTileProducts / kTileShare};
   return target.bf16Dot ? PeakLoop{dot512, 16 * 4.0 * kWide} : PeakLoop{nullptr, 0};
 }
 

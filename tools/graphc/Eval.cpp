@@ -45,8 +45,8 @@ void EvalCommand::addModes(Options &options) {
       return variable = text, absl::OkStatus();
     };
   };
-  options.custom("--mode", "MODE", choice(evaluation.mode, {"policy", "f64", "dot"}),
-                 "policy, the default: every rounding, sums in f64;\nf64: no rounding; dot: bf16 sums as vdpbf16ps takes them");
+  options.custom("--mode", "MODE", choice(evaluation.mode, {"policy", "f64", "dot", "tiles"}),
+                 "policy, the default: every rounding, sums in f64;\nf64: no rounding; dot, tiles: bf16 sums as vdpbf16ps,\ntdpbf16ps take them");
   options.custom("--accumulate", "DTYPE",
                  [this](std::string_view text) -> absl::Status {
                    if (text != "f32" && text != "f64")
