@@ -159,7 +159,7 @@ TEST(Benchmark, timesEachKernelOfAStep) {
   for (size_t i = 0; i < 2; ++i) {
     const ordered_json &profile = report["kernel_profiles"][i], &run = report["runs"][i];
     EXPECT_EQ(keysOf(profile), (std::vector<std::string>{"phase", "batch", "threads", "context", "tokens", "seconds", "kernel_seconds",
-                                                         "limits", "kernels"}));
+                                                         "kernel_share", "limits", "kernels"}));
     EXPECT_EQ(profile["phase"], run["phase"]);
     // What all kernels must read and multiply is what the step must.
     double bytes = 0, multiplyAdds = 0, seconds = 0;
