@@ -5,14 +5,16 @@ usage: check_peers.py ROOT; also `canned` for the test of the chart: check_peers
 import json
 import pathlib
 import sys
+import time
 import types
 import unittest
+import unittest.mock
 
 ROOT = pathlib.Path(sys.argv.pop(1))
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tools/bench"))
 import peers
-from peers import measured, page
+from peers import environments, measured, page
 from peers.environments import Failure, last_error
 from peers.rounds import Series, run_limited
 
@@ -24,7 +26,7 @@ def canned():
     """A section with a peer at twice graphc's time, and one that failed."""
     def run(seconds):
         return {"load": 0.5, "first_token": 1.5, "peak_bytes": 3 * 2**20, "limits": {key: 0.0005 for key in BENCH},
-                "samples": {key: [seconds, seconds, 100.0] for key in BENCH}}
+                "samples": {key: [seconds / 4, seconds, 100.0] for key in BENCH}}
 
     def peer(name, failure, runs):
         return {"name": name, "title": peers.load(name).TITLE, "settings": "as | it comes", "versions": {"package": "1.2"},
@@ -49,7 +51,14 @@ class Failures(unittest.TestCase):
 
     def test_processes_of_a_peer_end_with_it(self):
         child = "import subprocess, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"
-        self.assertEqual(self.reason(child, 1), "no answer within 1 s")  # or it would wait for the child's end of the pipe
+        begin = time.monotonic()
+        self.assertEqual(self.reason(child, 1), "no answer within 1 s")
+        self.assertLess(time.monotonic() - begin, 50)  # it waits for the child too, which is gone
+
+    def test_a_missing_module_of_virtual_environments_names_its_package(self):
+        with unittest.mock.patch("importlib.util.find_spec", lambda module: None if module == "ensurepip" else True):
+            with self.assertRaisesRegex(Failure, "need Python's module 'ensurepip': apt-get install python3-venv"):
+                environments.require_venv()
 
     def test_the_line_that_says_what_went_wrong_is_found(self):
         self.assertEqual(last_error("ERROR: No matching distribution found for x\n\n[notice] get a new pip\n"),
@@ -86,9 +95,9 @@ class CannedSeries(Series):
 
 class Rounds(unittest.TestCase):
     def setUp(self):
-        options = types.SimpleNamespace(prompt=4, context=[8, 16], generate=8, threads=1, rounds=2, dtype="bf16",
+        options = self.options = types.SimpleNamespace(prompt=4, context=[8, 16], generate=8, threads=1, rounds=2, dtype="bf16",
                                         build=pathlib.Path("build"), venv=pathlib.Path("venv"))
-        self.series = CannedSeries(options, {}, pathlib.Path("/somewhere"))
+        self.series = CannedSeries(options, {"max_position_embeddings": 64}, pathlib.Path("/somewhere"))
         self.result = self.series.run(["graphc", "llama_cpp", "openvino", "pytorch", "ctranslate2"])
         self.peers = {peer["name"]: peer for peer in self.result["peers"]}
 
@@ -107,6 +116,11 @@ class Rounds(unittest.TestCase):
         run = self.peers["llama_cpp"]["runs"][0]
         self.assertEqual(run["samples"], {"prefill": [1, 2], "decode 8": [2], "decode 16": [4]})
         self.assertAlmostEqual(run["limits"]["prefill"], (0.003 + 0.005) / 2)
+
+    def test_sequences_longer_than_the_model_allows_are_refused(self):
+        with self.assertRaisesRegex(Failure, "sequences of 128 tokens are longer than .* allows, 64"):
+            self.options.context = [8, 60]
+            CannedSeries(self.options, {"max_position_embeddings": 64}, pathlib.Path("/somewhere"))
 
     def test_graphc_failing_ends_the_run(self):
         self.series.DOES = {"graphc": Failure("killed by SIGILL")}

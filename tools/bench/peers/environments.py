@@ -19,9 +19,10 @@ class Failure(Exception):
 
 
 def require_venv():
-    for module, package in (("venv", "python3-venv"), ("ensurepip", "python3-venv"), ("pip", "python3-pip")):
-        if module != "pip" and importlib.util.find_spec(module) is None:
-            raise Failure(f"virtual environments need Python's module '{module}': apt-get install {package}")
+    """pip comes with ensurepip, which Debian keeps in a package of its own."""
+    for module in ("venv", "ensurepip"):
+        if importlib.util.find_spec(module) is None:
+            raise Failure(f"virtual environments need Python's module '{module}': apt-get install python3-venv")
 
 
 def last_error(text):

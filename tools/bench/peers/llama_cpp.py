@@ -10,7 +10,7 @@ TITLE = "llama.cpp"
 ENVIRONMENT = "llama"
 PACKAGES = ["llama-cpp-python", "gguf", "numpy"]
 PIP_OPTIONS = ["--no-binary", "llama-cpp-python"]
-PIP_ENVIRONMENT = {"CMAKE_ARGS": "-DGGML_NATIVE=ON", "CMAKE_BUILD_PARALLEL_LEVEL": "1"}
+PIP_ENVIRONMENT = {"CMAKE_ARGS": "-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF", "CMAKE_BUILD_PARALLEL_LEVEL": "1"}
 SETTINGS = ("built from source with `GGML_NATIVE`; flash attention on, batches of 512 (its default), cache f16 (its default, and "
             "faster than bf16; f32 for f32); GGUF with bf16 or f32 kernels")
 

@@ -1,5 +1,7 @@
 """ONNX Runtime through onnxruntime-genai: its model builder and its generator."""
 import json
+import subprocess
+import sys
 
 NAME = "onnxruntime"
 TITLE = "ONNX Runtime"
@@ -10,8 +12,10 @@ PRECISION = {"bf16": "bf16", "f32": "fp32"}
 
 
 def prepare(checkpoint, folder, dtype):
-    from onnxruntime_genai.models.builder import create_model
-    create_model(None, str(checkpoint), str(folder / "model"), PRECISION[dtype], "cpu", str(folder / "cache"))
+    done = subprocess.run([sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", checkpoint, "-o", folder / "model",
+                           "-p", PRECISION[dtype], "-e", "cpu", "-c", folder / "cache"], text=True, capture_output=True)
+    if done.returncode:
+        raise RuntimeError(f"its model builder: {done.stderr.strip().splitlines()[-1]}")
     return folder / "model"
 
 

@@ -36,8 +36,8 @@ page; running it again replaces the section of its model and dtype
   [Performance](Performance.md#the-limits). The limits are those that `graphc bench`
   measured before and after the peer: read bandwidth and the peaks of multiply-adds, of the
   instructions that graphc's target has. A peer that uses others can pass 1: on processors
-  with AMX, oneDNN (in PyTorch and OpenVINO) and llama.cpp use its tiles for bf16. Rates
-  drift with the machine; compare ratios.
+  with AMX, oneDNN (in PyTorch and OpenVINO) multiplies bf16 in its tiles. Rates drift with
+  the machine; compare ratios.
 """
 
 

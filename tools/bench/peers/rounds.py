@@ -13,6 +13,7 @@ import time
 
 import peers
 from peers.environments import COMMON, COMMON_PACKAGES, Environment, Failure, last_error
+from peers.worker import WARM_UP
 
 WRONG = 0.1  # relative L2 distance of logits above which a peer computes another model; bf16 rounding makes 0.02
 
@@ -27,10 +28,12 @@ def run_limited(command, seconds, variables):
                                stderr=subprocess.STDOUT, start_new_session=True, errors="replace")
     try:
         output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
+    except BaseException as error:  # whoever interrupts a run ends its processes too
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        raise Failure(f"no answer within {seconds} s")
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise Failure(f"no answer within {seconds} s") from None
+        raise
     if process.returncode < 0:
         raise Failure(f"killed by {signal.Signals(-process.returncode).name}")
     if process.returncode:
@@ -61,7 +64,10 @@ class Series:
         self.options, self.config, self.folder = options, config, folder
         self.checkpoint = folder / "checkpoint"
         self.generated = options.generate
-        self.capacity = -(-(max(options.prompt, *options.context) + self.generated + 64) // 64) * 64
+        self.capacity = -(-(max(options.prompt, *options.context) + self.generated + WARM_UP) // 64) * 64
+        if self.capacity > config["max_position_embeddings"]:
+            raise Failure(f"sequences of {self.capacity} tokens are longer than key 'max_position_embeddings' of the model allows, "
+                          f"{config['max_position_embeddings']}: choose smaller --prompt and --context")
         self.variables = os.environ | {
             "PYTHONPATH": str(pathlib.Path(__file__).parent.parent), "PYTHONDONTWRITEBYTECODE": "1",
             "GRAPHC_BUILD": str(options.build), "OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1",
