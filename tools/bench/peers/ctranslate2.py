@@ -45,21 +45,21 @@ class Model:
             self.running = None
 
     def step(self, result):
-        self.tokens.put(result.token_id)
+        import numpy
+        self.logits.put(numpy.array(result.logits).reshape(-1))
         self.go.acquire()
         return self.stopped
 
     def prefill(self, ids):
         self.stop()
-        self.stopped, self.go, self.tokens = False, threading.Semaphore(0), queue.Queue()
+        self.stopped, self.go, self.logits = False, threading.Semaphore(0), queue.Queue()
         words = [f"<{index}>" for index in ids]
         self.running = self.generator.generate_batch(
             [words], max_length=self.capacity - len(ids), sampling_topk=1, include_prompt_in_result=False,
-            end_token=[], callback=self.step, asynchronous=True)
-        self.tokens.get()
-        return None
+            end_token=[], return_logits_vocab=True, callback=self.step, asynchronous=True)
+        return self.logits.get()
 
     def decode(self, ids):
         for _ in ids:
             self.go.release()
-            self.tokens.get()
+            self.logits.get()

@@ -23,11 +23,8 @@ class Model:
     def forward(self, ids):
         return self.step(input_ids=self.torch.tensor([ids]), cache=self.cache, use_cache=True, logits_to_keep=1)
 
-    def new_cache(self, length):
-        return self.transformers.DynamicCache(config=self.model.config)
-
     def prefill(self, ids):
-        self.cache = self.new_cache(len(ids))
+        self.cache = self.transformers.DynamicCache(config=self.model.config)
         return self.forward(ids).logits[0, -1].float().numpy()
 
     def decode(self, ids):
