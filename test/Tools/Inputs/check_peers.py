@@ -14,7 +14,7 @@ ROOT = pathlib.Path(sys.argv.pop(1))
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tools/bench"))
 import peers
-from peers import environments, measured, page
+from peers import checkpoint, environments, measured, page
 from peers.environments import Failure, last_error
 from peers.rounds import Series, run_limited
 
@@ -67,6 +67,28 @@ class Failures(unittest.TestCase):
         self.assertEqual(len(last_error("ERROR: " + 1000 * "x")), 300)
 
 
+class Checkpoint(unittest.TestCase):
+    CONFIG = {"hidden_size": 8, "intermediate_size": 12, "vocab_size": 20, "num_attention_heads": 2, "num_key_value_heads": 1,
+              "num_hidden_layers": 2, "tie_word_embeddings": True, "rope_theta": 10000.0}
+
+    def test_kernels_have_the_shapes_of_the_configuration(self):
+        shapes = checkpoint.shapes(self.CONFIG)
+        self.assertEqual(len(shapes), 2 + 2 * 9)
+        self.assertEqual(shapes["model.layers.1.self_attn.k_proj.weight"], (4, 8))
+        self.assertEqual(shapes["model.layers.1.mlp.down_proj.weight"], (8, 12))
+        self.assertNotIn("lm_head.weight", shapes)
+        self.assertEqual(checkpoint.shapes(self.CONFIG | {"tie_word_embeddings": False, "head_dim": 16})["lm_head.weight"], (20, 8))
+
+    def test_rope_factors_leave_high_frequencies_and_divide_low_ones(self):
+        scaling = {"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0, "factor": 32.0,
+                   "original_max_position_embeddings": 8192}
+        factors = checkpoint.rope_factors(self.CONFIG | {"rope_scaling": scaling, "rope_theta": 500000.0}, 64)
+        self.assertEqual((len(factors), factors[0], factors[-1]), (32, 1.0, 32.0))
+        self.assertTrue(all(a <= b for a, b in zip(factors, factors[1:])) and 1 < factors[16] < 32, factors)
+        with self.assertRaisesRegex(RuntimeError, "must be of type llama3 for this conversion, got yarn"):
+            checkpoint.rope_factors({"rope_scaling": {"type": "yarn"}}, 64)
+
+
 class CannedSeries(Series):
     """Processes that do what their peer's name says in this table."""
     DOES = {"openvino": Failure("killed by SIGSEGV"), "pytorch": "of another model"}
@@ -76,7 +98,7 @@ class CannedSeries(Series):
 
     def bench(self):
         self.steps.append("bench")
-        self.machine, self.model = canned()["machine"], {"parameters": 5}
+        self.machine, self.model, self.version = canned()["machine"], {"parameters": 5}, "1.0"
         return {key: value | {"limit": 0.001 * len(self.steps)} for key, value in BENCH.items()}
 
     def prepare(self, peer):
@@ -105,6 +127,7 @@ class Rounds(unittest.TestCase):
         self.assertEqual(self.series.steps, ["bench", "graphc", "bench", "llama_cpp", "bench", "openvino", "pytorch",
                                              "graphc", "bench", "llama_cpp", "bench"])
         self.assertEqual(self.peers["openvino"]["failure"], "killed by SIGSEGV")
+        self.assertEqual(self.peers["graphc"]["versions"], {"graphc": "1.0"})
         self.assertEqual(self.peers["ctranslate2"]["failure"], "no bf16 in FOLDER/model")
 
     def test_a_peer_that_computes_another_model_is_refused(self):

@@ -4,6 +4,7 @@ Kernels are normal with the deviation that Llama is initialised with, scales are
 one word for each id, since several importers refuse a folder without one.
 """
 import json
+import math
 import mmap
 import pathlib
 import struct
@@ -29,14 +30,6 @@ def shapes(config):
     if not config.get("tie_word_embeddings"):
         result["lm_head.weight"] = (vocab, hidden)
     return result
-
-
-def parameters(config):
-    """Number of elements, ties counted once."""
-    total = 0
-    for shape in shapes(config).values():
-        total += shape[0] * (shape[1] if len(shape) == 2 else 1)
-    return total
 
 
 def rounded(values, dtype):
@@ -74,6 +67,24 @@ def write(config, folder, dtype):
         "model": {"type": "WordLevel", "vocab": words, "unk_token": "<0>"}}))
     (folder / "tokenizer_config.json").write_text(json.dumps(
         {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<0>", "bos_token": "<0>", "eos_token": "<0>"}))
+
+
+def rope_factors(config, head_dim):
+    """What rope_scaling divides each of the headDim / 2 frequencies by: 1 without it, else Llama 3.1's formula."""
+    scaling = config.get("rope_scaling")
+    if not scaling:
+        return [1.0] * (head_dim // 2)
+    kind = scaling.get("rope_type", scaling.get("type"))
+    if kind != "llama3":
+        raise RuntimeError(f"rope_scaling must be of type llama3 for this conversion, got {kind}")
+    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+    length, factor = scaling["original_max_position_embeddings"], scaling["factor"]
+    factors = []
+    for index in range(0, head_dim, 2):
+        turns = length / (2 * math.pi * config["rope_theta"] ** (index / head_dim))
+        share = min(max((turns - low) / (high - low), 0), 1)
+        factors.append(1 / ((1 - share) / factor + share))
+    return factors
 
 
 def tensors(folder):

@@ -1,7 +1,5 @@
 """llama.cpp through llama-cpp-python, built natively; GGUF written from the checkpoint."""
 import json
-import math
-import pathlib
 
 from peers import checkpoint as source
 
@@ -19,20 +17,6 @@ RENAMED = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_att
            "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
 OUTER = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
          "lm_head.weight": "output.weight"}
-
-
-def rope_factors(config, head_dim):
-    """What llama3's scaling divides each of the headDim / 2 frequencies by."""
-    import numpy
-    scaling = config["rope_scaling"]
-    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
-    length, factor = scaling["original_max_position_embeddings"], scaling["factor"]
-    factors = []
-    for index in range(0, head_dim, 2):
-        turns = length / (2 * math.pi * config["rope_theta"] ** (index / head_dim))
-        share = min(max((turns - low) / (high - low), 0), 1)
-        factors.append(1 / ((1 - share) / factor + share))
-    return numpy.array(factors, numpy.float32)
 
 
 def prepare(checkpoint, folder, dtype):
@@ -57,7 +41,7 @@ def prepare(checkpoint, folder, dtype):
     writer.add_vocab_size(vocab)
     writer.add_tokenizer_model("none")
     if config.get("rope_scaling"):
-        writer.add_tensor("rope_freqs.weight", rope_factors(config, head_dim))
+        writer.add_tensor("rope_freqs.weight", numpy.array(source.rope_factors(config, head_dim), numpy.float32))
     for name, array in source.tensors(checkpoint):
         if name in OUTER:
             renamed = OUTER[name]

@@ -34,10 +34,9 @@ page; running it again replaces the section of its model and dtype
   and Python included.
 - `of limit`: the time that the machine would need at its limits over the time taken, as in
   [Performance](Performance.md#the-limits). The limits are those that `graphc bench`
-  measured before and after the peer: read bandwidth and the peaks of multiply-adds, of the
-  instructions that graphc's target has. A peer that uses others can pass 1: on processors
-  with AMX, oneDNN (in PyTorch and OpenVINO) multiplies bf16 in its tiles. Rates drift with
-  the machine; compare ratios.
+  measured before and after the peer: read bandwidth and the peaks of multiply-adds. On a
+  processor with AMX the peak of bf16 is that of its tiles, which graphc and oneDNN (in
+  PyTorch and OpenVINO) use. Rates drift with the machine; compare ratios.
 """
 
 

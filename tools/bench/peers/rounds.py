@@ -122,7 +122,7 @@ class Series:
                      "--gen", str(self.generated), "--threads", str(self.options.threads), "--repeat", "1", "--json", report],
                     self.options.time_limit, self.variables)
         report = json.loads(report.read_text())
-        self.machine, self.model = report["machine"], report["model"]
+        self.machine, self.model, self.version = report["machine"], report["model"], report["graphc"]
         result = {}
         for run in report["runs"]:
             key = "prefill" if run["phase"] == "prefill" else f"decode {run['context']}"
@@ -173,5 +173,6 @@ class Series:
                     continue
                 benches.append(self.bench())
                 run["limits"] = {key: (before["limit"] + benches[-1][key]["limit"]) / 2 for key, before in benches[-2].items()}
+        everybody[0].versions = {"graphc": self.version}
         return {"machine": self.machine, "parameters": self.model["parameters"], "benches": benches,
                 "peers": [peer.record() for peer in everybody]}
