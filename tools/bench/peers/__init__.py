@@ -12,7 +12,7 @@ its packages: whatever it needs of them it imports inside its functions.
 import importlib
 
 # In the order of the table. graphc is measured in the same way as all others.
-NAMES = ("graphc", "llama_cpp", "openvino", "onnxruntime", "pytorch", "pytorch_compiled", "ctranslate2")
+NAMES = ("graphc", "llama_cpp", "openvino", "onnxruntime", "pytorch", "pytorch_compiled", "ctranslate2", "iree")
 
 
 def load(name):
