@@ -30,7 +30,7 @@ def canned():
 
     def peer(name, failure, runs):
         return {"name": name, "title": peers.load(name).TITLE, "settings": "as | it comes", "versions": {"package": "1.2"},
-                "failure": failure, "prepare": 2.0, "distance": 0.01, "runs": runs}
+                "failure": failure, "distance": 0.01, "runs": runs}
     return {"model": "Toy", "dtype": "bf16", "layers": 2, "hidden": 64, "parameters": 1000000, "date": "2026-01-31",
             "command": "tools/bench/compare --rounds 1", "threads": 2, "rounds": 1, "prompt": 4, "contexts": [8, 16],
             "generated": 8, "machine": {"processor": "Some <Processor>", "cores": 2, "kernel": "6.1"}, "benches": [BENCH, BENCH],
@@ -102,7 +102,7 @@ class CannedSeries(Series):
         return {key: value | {"limit": 0.001 * len(self.steps)} for key, value in BENCH.items()}
 
     def prepare(self, peer):
-        peer.prepared = {"artefact": "", "seconds": 0}
+        peer.artefact = "model"
         if peer.name == "ctranslate2":
             self.fail(peer, Failure(f"no bf16 in {self.folder}/model"))
 
@@ -161,7 +161,7 @@ class Page(unittest.TestCase):
         text = page.markdown([canned()])
         self.assertIn("## Toy, bf16\n\n    tools/bench/compare --rounds 1\n\n2026-01-31, Some <Processor>, 2 cores", text)
         self.assertIn("| prefill 4, tok/s | of limit | decode at 8, tok/s | of limit | decode at 16, tok/s |", text)
-        self.assertIn("| graphc | 1,000 | 0.50 | 1,000 | 0.50 | 1,000 | 0.50 | 500 ms | 1.5 s | 3 MiB | 2.0 s | 0.01 |", text)
+        self.assertIn("| graphc | 1,000 | 0.50 | 1,000 | 0.50 | 1,000 | 0.50 | 500 ms | 1.5 s | 3 MiB | 0.01 |", text)
         self.assertIn("| llama.cpp | 500 | 0.25 |", text)
         self.assertIn("| PyTorch, eager | - | - |", text)
         self.assertIn("- PyTorch, eager: `no answer within 3 s`\n", text)

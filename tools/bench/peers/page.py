@@ -19,7 +19,7 @@ page; running it again replaces the section of its model and dtype
 
 - Everybody gets one checkpoint of a Llama configuration: bf16 or f32 weights in
   safetensors, normal with deviation 0.02. What cannot read it gets a conversion of it,
-  made beforehand (`prepared in`). Each peer's logits of the 16-token prompt are held
+  made beforehand and not counted. Each peer's logits of the 16-token prompt are held
   against graphc's (`distance`: relative, L2); a peer that computes something else is
   refused.
 - One process a round and peer, driven from Python through the peer's own interface, one
@@ -64,7 +64,7 @@ def rates(section):
     head = [""]
     for _, words in measured.quantities(section):
         head += [words + ", tok/s", "of limit"]
-    head += ["load", "first token", "peak memory", "prepared in", "distance"]
+    head += ["load", "first token", "peak memory", "distance"]
     rows = []
     for peer in section["peers"]:
         if not measured.is_measured(peer):
@@ -74,8 +74,7 @@ def rates(section):
         for key, _ in measured.quantities(section):
             cells += [number(measured.rate(peer, key)), f"{measured.ratio(peer, key):.2f}"]
         cells += [seconds(measured.value(peer, "load")), seconds(measured.value(peer, "first_token")),
-                  f"{measured.value(peer, 'peak_bytes') / 2**20:,.0f} MiB", seconds(peer["prepare"]),
-                  "not given" if peer["distance"] is None else f"{peer['distance']:.1g}"]
+                  f"{measured.value(peer, 'peak_bytes') / 2**20:,.0f} MiB", f"{peer['distance']:.1g}"]
         rows.append(cells)
     return table(head, rows)
 

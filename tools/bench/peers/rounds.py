@@ -49,12 +49,11 @@ class Peer:
         self.module = peers.load(name)
         self.environment = Environment(venv, self.module.ENVIRONMENT)
         self.failure = None
-        self.versions, self.runs, self.prepared, self.distance = {}, [], None, None
+        self.versions, self.runs, self.artefact, self.distance = {}, [], None, None
 
     def record(self):
         return {"name": self.name, "title": self.module.TITLE, "settings": self.module.SETTINGS, "versions": self.versions,
-                "failure": self.failure, "prepare": self.prepared and self.prepared["seconds"], "distance": self.distance,
-                "runs": self.runs}
+                "failure": self.failure, "distance": self.distance, "runs": self.runs}
 
 
 class Series:
@@ -105,7 +104,7 @@ class Series:
                                      getattr(module, "PIP_ENVIRONMENT", None))
             peer.versions = peer.environment.versions(module.PACKAGES)
             say(f"preparing {module.TITLE}")
-            peer.prepared = self.work(peer, "prepare")
+            peer.artefact = self.work(peer, "prepare")["artefact"]
         except Failure as failure:
             self.fail(peer, failure)
 
@@ -132,7 +131,7 @@ class Series:
 
     def measure(self, peer):
         """One process of a peer: seconds a token of each sample, by what is measured."""
-        answer = self.work(peer, "measure", artefact=peer.prepared["artefact"])
+        answer = self.work(peer, "measure", artefact=peer.artefact)
         samples = {"prefill": [seconds / self.options.prompt for seconds in answer["prefill"]]}
         for context, times in answer["decode"].items():
             samples[f"decode {context}"] = [seconds / self.generated for seconds in times]
@@ -140,8 +139,6 @@ class Series:
 
     def check(self, peer, logits, reference):
         """Whether a peer computed the same model as graphc."""
-        if not logits:
-            return
         distance = (sum((a - b) ** 2 for a, b in zip(logits, reference)) / sum(b * b for b in reference)) ** 0.5
         peer.distance = distance
         if len(logits) != len(reference) or not distance < WRONG:
