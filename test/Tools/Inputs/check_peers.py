@@ -14,7 +14,7 @@ ROOT = pathlib.Path(sys.argv.pop(1))
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tools/bench"))
 import peers
-from peers import checkpoint, environments, measured, page
+from peers import checkpoint, environments, measured, page, worker
 from peers.environments import Failure, last_error
 from peers.rounds import Series, run_limited
 
@@ -87,6 +87,43 @@ class Checkpoint(unittest.TestCase):
         self.assertTrue(all(a <= b for a, b in zip(factors, factors[1:])) and 1 < factors[16] < 32, factors)
         with self.assertRaisesRegex(RuntimeError, "must be of type llama3 for this conversion, got yarn"):
             checkpoint.rope_factors({"rope_scaling": {"type": "yarn"}}, 64)
+
+
+class Worker(unittest.TestCase):
+    SPEC = {"artefact": "model", "dtype": "f32", "threads": 1, "capacity": 64, "vocab": 50, "prompt": 24, "contexts": [8, 12],
+            "generated": 6, "started": 0.0}
+
+    def measured(self):
+        """What one process measures of a peer, and the calls that it makes."""
+        calls = []
+
+        class Model:
+            def __init__(self, *arguments):
+                calls.append(arguments)
+
+            def prefill(self, ids):
+                calls.append(("prefill", len(ids)))
+                return [1, 2]
+
+            def decode(self, ids):
+                calls.append(("decode", len(ids)))
+        return worker.measure(types.SimpleNamespace(Model=Model), self.SPEC), calls
+
+    def test_the_first_prefill_and_steps_that_may_compile_are_not_timed(self):
+        result, calls = self.measured()
+        self.assertEqual(calls, [("model", "f32", 1, 64), ("prefill", 16)] + 4 * [("prefill", 24)] +
+                         [("prefill", 8), ("decode", 4), ("decode", 6), ("prefill", 12), ("decode", 4), ("decode", 6)])
+        self.assertEqual((len(result["prefill"]), {key: len(value) for key, value in result["decode"].items()}), (3, {"8": 1, "12": 1}))
+        self.assertTrue(0 < result["load"] < result["first_token"] and result["peak_bytes"] > 2**20)
+        self.assertEqual(result["logits"], [1.0, 2.0])
+
+    def test_a_slow_prefill_has_fewer_samples(self):
+        with unittest.mock.patch.object(worker, "ENOUGH", 1e-12):
+            self.assertEqual(len(self.measured()[0]["prefill"]), 1)
+
+    def test_everybody_gets_the_same_ids(self):
+        self.assertEqual(worker.token_ids(50, 8), worker.token_ids(50, 9)[:8])
+        self.assertTrue(all(0 <= index < 50 for index in worker.token_ids(50, 999)))
 
 
 class CannedSeries(Series):
