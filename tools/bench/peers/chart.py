@@ -16,7 +16,8 @@ def panel(axes, section, key, words):
     axes.barh([peer["title"] for peer in peers], ratios,
               color=[FIRST if peer["name"] == "graphc" else OTHERS for peer in peers])
     for index, (peer, ratio) in enumerate(zip(peers, ratios)):
-        axes.text(ratio, index, f" {ratio:.2f}  ({page.number(measured.rate(peer, key))} tok/s)", va="center", fontsize=8)
+        axes.annotate(f"{ratio:.2f} ({page.number(measured.rate(peer, key))} tok/s)", (ratio, index), xytext=(4, 0),
+                      textcoords="offset points", va="center", fontsize=8, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
     axes.axvline(1, color=LIMIT, linewidth=1, zorder=0)
     axes.set_xlim(0, 1.45 * max([1, *ratios]))
     axes.set_title(f"{section['model']} {section['dtype']}: {words}", fontsize=10, loc="left")
