@@ -27,9 +27,10 @@ page; running it again replaces the section of its model and dtype
   medians over all rounds.
 - `load`: from before the peer's library is imported until it can compute. `first token`:
   from the start of the process to the logits of a 16-token prompt, importing included.
-- `prefill`: one forward into an empty cache with the logits of its last token, after one that is not
-  counted. `decode`: forwards of one token each behind N cached ones, after four that are
-  not counted; compilation that happens there is not counted either.
+- `prefill`: one forward into an empty cache with the logits of its last token, after one
+  that is not counted; three samples a process, or fewer once they took ten seconds.
+  `decode`: forwards of one token each behind N cached ones, after four that are not
+  counted, nor is what is compiled there.
 - `peak memory`: the most that was resident in the whole process, mapped weights
   and Python included.
 - `of limit`: the time that the machine would need at its limits over the time taken, as in
