@@ -21,6 +21,8 @@ struct ChooseTiles : graphc::cpu::impl::ChooseTilesBase<ChooseTiles> {
     getOperation().walk([&](MatmulOp op) {
       if (!op.getTile())
         op.setTileAttr(tileOf(op, *target));
+      if (usesTiles(op, *target))
+        op.setPhase(Phase::Prefill); // one function serves any number of rows, so both phases share it
     });
   }
 };

@@ -1,10 +1,10 @@
-// Matrix products by tiles of bf16, with a kernel stored (N, K). Sixteen tokens
-// and more: columns of the kernel are packed to pairs of K, a block of columns
-// that stays in L2 while all rows pass, and rows of x are loaded as they are. Fewer
-// than sixteen, alone or behind those: their rows are packed instead, the kernel
-// is loaded as it is, and the tile of sums is turned. Both forms multiply and add
-// the same terms in the same order, so an element's sum depends neither on the
-// rows beside it nor on their number.
+// Matrix products by tiles of bf16, with a kernel stored (N, K), in two forms. Many
+// rows: columns of the kernel are packed to pairs of K, a block of columns that
+// stays in L2 while all rows pass, and rows of x are loaded as they are. Few rows,
+// alone or behind those: they are packed instead, the kernel is loaded as it is and
+// once, and sums are turned. Both forms multiply and add the same terms in
+// the same order, so an element's sum depends neither on the rows beside it nor on
+// their number.
 //
 // Longest chain of roundings of an element: K / 32 sums of tiles, + 16 products of
 // pairs and their sum (one rounding each).
@@ -13,6 +13,7 @@
 #include "passes/cpu/TileTable.h"
 
 #include "mlir/Dialect/AMX/AMXDialect.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
@@ -73,33 +74,38 @@ public:
 
   void emit() {
     panel = e.scratch({block / kTileRows * steps * kTileRows, kTileDepth}, e.b.getBF16Type());
-    packedRows = e.scratch({steps * kTileRows, kTileDepth}, e.b.getBF16Type());
-    turned = e.scratch({kUnit, kTileRows});
-    interior = e.scratch({2 * kTileRows, kBefore + block});
-    Value rows = e.dim(x, 0), rest = e.rem(rows, kTileRows), whole = e.sub(rows, rest);
-    Value anyRest = isPositive(rest), anyWhole = isPositive(whole);
-    e.when(anyRest, [&] { packRows(whole, rows); });
+    packed = e.scratch({kFewRows / kTileRows * steps * kTileRows, kTileDepth}, e.b.getBF16Type());
+    turned = e.scratch({kBefore + block, kFewRows});
+    interior = e.scratch({kFewRows, kBefore + block});
+    Value rows = e.dim(x, 0), isMany = isAbove(rows, kFewRows);
+    Value whole = e.select(isMany, e.sub(rows, e.rem(rows, 2 * kTileRows)), e.index(0));
+    Value rest = e.sub(rows, whole), tiles = e.ceilDiv(rest, kTileRows);
+    packRows(whole, rows, tiles);
     auto [first, last] = e.share(e.index(llvm::divideCeil(n, kUnit)));
     Value lo = e.mul(first, kUnit), hi = e.min(e.mul(last, kUnit), e.index(n));
     e.loop(lo, hi, e.index(block), [&](Value column) {
       begin = column;
       end = e.min(e.add(column, block), hi);
-      e.when(anyWhole, [&] {
-        packColumns();
-        Value pairs = e.sub(whole, e.rem(whole, 2 * kTileRows));
-        e.loop(e.index(0), pairs, e.index(2 * kTileRows), [&](Value row) { emitWhole(row, 2); });
-        e.loop(pairs, whole, e.index(kTileRows), [&](Value row) { emitWhole(row, 1); });
-      });
-      e.when(anyRest, [&] { emitRest(whole, rest); });
+      e.when(isMany, [&] { packColumns(); });
+      e.loop(e.index(0), whole, e.index(2 * kTileRows), [&](Value row) { emitWhole(row); });
+      // Each number of tiles is code of its own: their sums are registers.
+      int64_t below = 0;
+      for (int64_t some : {1, 2, 4}) {
+        Value fits = arith::AndIOp::create(e.b, e.loc, isAbove(tiles, below), isAbove(e.index(some + 1), tiles));
+        e.when(fits, [&] { multiplyPacked(some); });
+        below = some;
+      }
+      turn(tiles);
+      storeRows(e, op, interior, kBefore, whole, rest, begin, end, n);
     });
   }
 
 private:
-  static constexpr int64_t kUnit = 2 * kTileRows; ///< Columns of a step: two tiles.
+  static constexpr int64_t kUnit = 2 * kTileRows;    ///< Columns of a step: two tiles.
+  static constexpr int64_t kFewRows = 4 * kTileRows; ///< Up to here rows are packed, not columns.
 
-  Value isPositive(Value count) {
-    return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sgt, count, e.index(0));
-  }
+  Value isAbove(Value a, Value b) { return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sgt, a, b); }
+  Value isAbove(Value a, int64_t b) { return isAbove(a, e.index(b)); }
 
   Value loadTile(Value memref, Value row, Value column) {
     return amx::TileLoadOp::create(e.b, e.loc, operand, memref, ValueRange{row, column});
@@ -128,10 +134,15 @@ private:
     return ids;
   }
 
-  void packRows(Value first, Value rows) {
-    SmallVector<Value> ids = idsFrom(first, rows);
-    e.loop(e.index(0), e.index(steps), e.index(1),
-           [&](Value step) { pack(x, ids, e.mul(step, kTileDepth), packedRows, e.mul(step, kTileRows)); });
+  /// Packs `tiles` times 16 rows of x from `first` on; those from `rows` on repeat the last one.
+  void packRows(Value first, Value rows, Value tiles) {
+    e.loop(e.index(0), tiles, e.index(1), [&](Value tile) {
+      SmallVector<Value> ids = idsFrom(e.add(first, e.mul(tile, kTileRows)), rows);
+      Value to = e.mul(tile, steps);
+      e.loop(e.index(0), e.index(steps), e.index(1), [&](Value step) {
+        pack(x, ids, e.mul(step, kTileDepth), packed, e.mul(e.add(to, step), kTileRows));
+      });
+    });
   }
 
   /// Packs the block's columns; tiles behind the last column repeat it, and are not stored.
@@ -156,61 +167,72 @@ private:
       e.prefetch(kernel, {column, e.add(next, offset)});
   }
 
-  /// 16 * height rows of x with the packed block.
-  void emitWhole(Value row, int64_t height) {
+  /// 32 rows of x with the packed block.
+  void emitWhole(Value row) {
     Value width = e.sub(end, begin);
     e.loop(e.index(0), width, e.index(kUnit), [&](Value column) {
       Value left = e.mul(column, steps), right = e.add(left, steps * kTileRows);
-      SmallVector<Value> sums;
-      for (int64_t i = 0; i < 2 * height; ++i)
+      SmallVector<Value> sums{zeroTile(), zeroTile(), zeroTile(), zeroTile()};
+      sums = e.loop(e.index(0), e.index(steps), e.index(1), sums, [&](Value step, ValueRange carried) -> SmallVector<Value> {
+        Value at = e.mul(step, kTileDepth), from = e.mul(step, kTileRows);
+        Value top = loadTile(x, row, at), first = loadTile(panel, e.add(left, from), e.index(0));
+        Value topFirst = multiply(top, first, carried[0]);
+        Value second = loadTile(panel, e.add(right, from), e.index(0));
+        Value topSecond = multiply(top, second, carried[1]);
+        Value bottom = loadTile(x, e.add(row, kTileRows), at);
+        return {topFirst, topSecond, multiply(bottom, first, carried[2]), multiply(bottom, second, carried[3])};
+      });
+      for (int64_t i = 0; i < 4; ++i)
+        storeTile(sums[i], interior, e.index(i / 2 * kTileRows), e.add(column, kBefore + i % 2 * kTileRows));
+    });
+    storeRows(e, op, interior, kBefore, row, e.index(2 * kTileRows), begin, end, n);
+  }
+
+  /// The packed rows, `tiles` tiles, with the block's columns as they are stored: sums
+  /// to `turned`.
+  void multiplyPacked(int64_t tiles) {
+    const int64_t wide = tiles > 2 ? 1 : 2; // tiles of columns: with sums and rows they are 8 at most
+    e.loop(begin, end, e.index(wide * kTileRows), [&](Value column) {
+      SmallVector<Value> firsts, sums;
+      for (int64_t c = 0; c < wide; ++c)
+        firsts.push_back(firstColumn(e.add(column, c * kTileRows)));
+      for (int64_t i = 0; i < wide * tiles; ++i)
         sums.push_back(zeroTile());
       sums = e.loop(e.index(0), e.index(steps), e.index(1), sums, [&](Value step, ValueRange carried) {
-        Value at = e.mul(step, kTileDepth), packed = e.mul(step, kTileRows);
-        SmallVector<Value> next(carried);
-        Value top = loadTile(x, row, at), first = loadTile(panel, e.add(left, packed), e.index(0));
-        next[0] = multiply(top, first, next[0]);
-        Value second = loadTile(panel, e.add(right, packed), e.index(0));
-        next[1] = multiply(top, second, next[1]);
-        if (height == 2) {
-          Value bottom = loadTile(x, e.add(row, kTileRows), at);
-          next[2] = multiply(bottom, first, next[2]);
-          next[3] = multiply(bottom, second, next[3]);
+        prefetch(column, step, wide * kTileRows);
+        SmallVector<Value> next, columns;
+        for (Value first : firsts)
+          columns.push_back(loadTile(kernel, first, e.mul(step, kTileDepth)));
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+          Value rows = loadTile(packed, e.mul(e.add(step, tile * steps), kTileRows), e.index(0));
+          for (int64_t c = 0; c < wide; ++c)
+            next.push_back(multiply(columns[c], rows, carried[tile * wide + c]));
         }
         return next;
       });
-      for (int64_t i = 0; i < 2 * height; ++i)
-        storeTile(sums[i], interior, e.index(i / 2 * kTileRows), e.add(column, kBefore + i % 2 * kTileRows));
+      for (int64_t i = 0; i < wide * tiles; ++i)
+        storeTile(sums[i], turned, offset(firsts[i % wide]), e.index(i / wide * kTileRows));
     });
-    storeRows(e, op, interior, kBefore, row, e.index(kTileRows * height), begin, end, n);
   }
 
-  /// The last `count` < 16 rows, packed, with the block's columns as they are stored.
-  void emitRest(Value row, Value count) {
-    e.loop(begin, end, e.index(kUnit), [&](Value column) {
-      SmallVector<Value> firsts;
-      for (int64_t tile : {0, 1})
-        firsts.push_back(e.min(e.add(column, tile * kTileRows), e.index(n - kTileRows)));
-      SmallVector<Value> sums{zeroTile(), zeroTile()};
-      sums = e.loop(e.index(0), e.index(steps), e.index(1), sums, [&](Value step, ValueRange carried) {
-        prefetch(column, step, kUnit);
-        SmallVector<Value> next;
-        Value tokens = loadTile(packedRows, e.mul(step, kTileRows), e.index(0));
-        for (int64_t tile : {0, 1})
-          next.push_back(multiply(loadTile(kernel, firsts[tile], e.mul(step, kTileDepth)), tokens, carried[tile]));
-        return next;
-      });
-      for (int64_t tile : {0, 1}) {
-        storeTile(sums[tile], turned, e.index(tile * kTileRows), e.index(0));
+  /// interior = turned, transposed, for `tiles` tiles of rows.
+  void turn(Value tiles) {
+    e.loop(e.index(0), e.mul(tiles, kTileRows), e.index(kTileRows), [&](Value row) {
+      e.loop(begin, end, e.index(kTileRows), [&](Value column) {
+        Value from = offset(firstColumn(column));
         SmallVector<Value> columns;
         for (int64_t c = 0; c < kTileRows; ++c)
-          columns.push_back(e.load(turned, {e.index(tile * kTileRows + c), e.index(0)}, kTileRows));
-        Value to = e.add(e.sub(firsts[tile], begin), kBefore);
+          columns.push_back(e.load(turned, {e.add(from, c), row}, kTileRows));
         for (auto [r, values] : llvm::enumerate(transpose(e, std::move(columns))))
-          e.store(values, interior, {e.index(int64_t(r)), to});
-      }
+          e.store(values, interior, {e.add(row, int64_t(r)), from});
+      });
     });
-    storeRows(e, op, interior, kBefore, row, count, begin, end, n);
   }
+
+  /// Where a tile of columns begins that would at `column`: the last one ends with the last column.
+  Value firstColumn(Value column) { return e.min(column, e.index(n - kTileRows)); }
+  /// A column's place among the sums of the block.
+  Value offset(Value column) { return e.add(e.sub(column, begin), kBefore); }
 
   void storeTile(Value tile, Value memref, Value row, Value column) {
     amx::TileStoreOp::create(e.b, e.loc, memref, ValueRange{row, column}, tile);
@@ -222,9 +244,9 @@ private:
   int64_t n, k, steps, block;
   amx::TileType operand, sum;
   Value panel;      // (block / 16 * steps * 16, 32): columns of the block, packed
-  Value packedRows; // (steps * 16, 32): the last rows of x, packed
-  Value turned;     // (32, 16): two tiles of sums, columns by rows
-  Value interior;   // (32, 16 + block): sums of up to 32 rows
+  Value packed;     // (4 * steps * 16, 32): rows, packed
+  Value turned;     // (16 + block, 64): sums of packed rows
+  Value interior;   // (64, 16 + block): sums
   Value begin, end; // columns of the block
 };
 

@@ -36,7 +36,9 @@ def ChooseTiles : Pass<"cpu-choose-tiles", "::mlir::ModuleOp"> {
   let summary = "sets the tile of each matrix product from the tile table";
   let description = [{
     A tile that is there already stays: that is how a tile is tried by hand.
-    The table is passes/cpu/TileTable.cpp.
+    The table is passes/cpu/TileTable.cpp. Products whose code is that of any
+    number of rows lose their phase, so that both phases share one function:
+    this runs before kernels are outlined.
   }];
   let options = [TargetOption<>];
 }

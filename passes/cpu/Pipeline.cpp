@@ -41,7 +41,8 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
 } // namespace
 
 void buildCpuPipeline(OpPassManager &manager, const CpuPipelineOptions &options) {
-  manager.addPass(createOutlineKernels({options.report})); // first, so that each distinct kernel is emitted once
+  manager.addPass(createChooseTiles({options.target}));
+  manager.addPass(createOutlineKernels({options.report})); // before emission: each distinct kernel is emitted once
   buildEmissionPipeline(manager, options);
   manager.addPass(createVerifyCache(options.report, options.cacheFacts)); // what is lowered, while indices can be followed
 }

@@ -25,8 +25,8 @@ constexpr std::pair<int64_t, int64_t> kShapes[] = {{1, 8},    {8, 1},   {20, 77}
                                                    {96, 77}, {160, 16}, {32, 300}};
 constexpr std::pair<int64_t, int64_t> kFewShapes[] = {{1, 77}, {33, 3}, {172, 128}};
 constexpr std::pair<int64_t, int64_t> kOneShape[] = {{172, 77}};
-constexpr int64_t kRows[] = {1, 2, 3, 5, 6, 7, 13, 16, 31, 48};
-constexpr int64_t kMaxRows = 55; // 3 tiles of 16 and 7 rows
+constexpr int64_t kRows[] = {1, 2, 3, 5, 6, 7, 13, 16, 31, 48, 80};
+constexpr int64_t kMaxRows = 119; // 7 tiles of 16 and 7 rows
 
 std::string name(DType dtype) { return std::string(info(dtype).name); }
 

@@ -1,32 +1,37 @@
-// Products of bf16 on a target with tiles: up to two rows by dots, more by tiles, of
-// which whole ones read packed columns and the rest packed rows.
+// Products of bf16 on a target with tiles: up to two rows by dots; up to 64 by tiles of
+// packed rows; more by tiles of packed columns, and packed rows for the rest.
 // RUN: graphc-opt %s --cpu-choose-tiles=target=amx_bf16 --cpu-emit-kernels=target=amx_bf16 | FileCheck %s --implicit-check-not=memref.alloc(
 // RUN: graphc-opt %s --cpu-choose-tiles=target=avx512_bf16 --cpu-emit-kernels=target=avx512_bf16 | FileCheck %s --check-prefix=DOTS --implicit-check-not=amx.
 
 // CHECK-LABEL: func.func @whole
 // CHECK-DAG: %[[PANEL:.*]] = memref.alloca() {alignment = 64 : i64} : memref<512x32xbf16>
-// CHECK-DAG: %[[ROWS:.*]] = memref.alloca() {alignment = 64 : i64} : memref<64x32xbf16>
+// CHECK-DAG: %[[ROWS:.*]] = memref.alloca() {alignment = 64 : i64} : memref<256x32xbf16>
 // CHECK: arith.cmpi ule, %{{.*}}, %c2
 // CHECK: scf.if
 // CHECK: x86vector.avx512.dot
 // CHECK-NOT: amx
 // CHECK: } else {
 // CHECK-NOT: x86vector
-// Rows of x to pairs.
+// Rows to pairs, then columns if rows are many.
 // CHECK: vector.load %[[X:.*]][{{.*}}] : memref<?x128xbf16>, vector<32xbf16>
 // CHECK: vector.store {{.*}}, %[[ROWS]]
-// Columns to pairs.
 // CHECK: vector.load %[[W:.*]][{{.*}}] : memref<128x128xbf16>, vector<32xbf16>
 // CHECK: vector.store {{.*}}, %[[PANEL]]
-// Two by two tiles, sums in registers.
-// CHECK: scf.for {{.*}} -> (!amx.tile<16x16xf32>, !amx.tile<16x16xf32>, !amx.tile<16x16xf32>, !amx.tile<16x16xf32>)
+// Many: two by two tiles, sums in registers.
+// CHECK: scf.for {{.*}} -> (!amx.tile<16x16xf32>, !amx.tile<16x16xf32>, !amx.tile<16x16xf32>, !amx.tile<16x16xf32>) {
 // CHECK: amx.tile_load %[[X]]
 // CHECK: amx.tile_load %[[PANEL]]
 // CHECK-COUNT-4: amx.tile_mulf
-// The rest: the kernel as it stands.
+// Few: the kernel as it stands, with one, two, and four tiles of rows.
+// CHECK: scf.for {{.*}} -> (!amx.tile<16x16xf32>, !amx.tile<16x16xf32>) {
+// CHECK-COUNT-2: amx.tile_load %[[W]]
 // CHECK: amx.tile_load %[[ROWS]]
+// CHECK-COUNT-2: amx.tile_mulf
+// CHECK: scf.for {{.*}} -> (!amx.tile<16x16xf32>, !amx.tile<16x16xf32>, !amx.tile<16x16xf32>, !amx.tile<16x16xf32>) {
+// CHECK-COUNT-2: amx.tile_load %[[W]]
+// CHECK: scf.for {{.*}} -> (!amx.tile<16x16xf32>, !amx.tile<16x16xf32>, !amx.tile<16x16xf32>, !amx.tile<16x16xf32>) {
 // CHECK: amx.tile_load %[[W]]
-// CHECK: amx.tile_mulf
+// CHECK-COUNT-4: amx.tile_mulf
 // DOTS-LABEL: func.func @whole
 func.func @whole(%thread: index, %threads: index, %x: memref<?x128xbf16>, %w: memref<128x128xbf16>, %y: memref<?x128xf32>) {
   kernel.matmul ins(%x, %w : memref<?x128xbf16>, memref<128x128xbf16>) outs(%y : memref<?x128xf32>)
