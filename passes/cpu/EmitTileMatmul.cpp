@@ -152,18 +152,17 @@ private:
       Value first = e.add(begin, column), to = e.mul(column, steps);
       SmallVector<Value> ids = idsFrom(first, e.index(n));
       e.loop(e.index(0), e.index(steps), e.index(1), [&](Value step) {
-        prefetch(first, step, kTileRows);
+        prefetchNext(first, step);
         pack(kernel, ids, e.mul(step, kTileDepth), panel, e.add(to, e.mul(step, kTileRows)));
       });
     });
   }
 
-  /// Fetches a step's share of the `columns` columns behind those from `column` on, in
-  /// the order of memory.
-  void prefetch(Value column, Value step, int64_t columns) {
+  /// Fetches a step's share of the 16 columns behind those from `column` on, in the order of memory.
+  void prefetchNext(Value column, Value step) {
     constexpr int64_t kLine = 64 / 2;
-    Value next = e.add(e.mul(step, columns * kTileDepth), columns * k);
-    for (int64_t offset = 0; offset < columns * kTileDepth; offset += kLine)
+    Value next = e.add(e.mul(step, kTileRows * kTileDepth), kTileRows * k);
+    for (int64_t offset = 0; offset < kTileRows * kTileDepth; offset += kLine)
       e.prefetch(kernel, {column, e.add(next, offset)});
   }
 
@@ -191,27 +190,28 @@ private:
   /// The packed rows, `tiles` tiles, with the block's columns as they are stored: sums
   /// to `turned`.
   void multiplyPacked(int64_t tiles) {
-    const int64_t wide = tiles > 2 ? 1 : 2; // tiles of columns: with sums and rows they are 8 at most
-    e.loop(begin, end, e.index(wide * kTileRows), [&](Value column) {
-      SmallVector<Value> firsts, sums;
-      for (int64_t c = 0; c < wide; ++c)
-        firsts.push_back(firstColumn(e.add(column, c * kTileRows)));
-      for (int64_t i = 0; i < wide * tiles; ++i)
+    e.loop(begin, end, e.index(kTileRows), [&](Value column) {
+      Value first = firstColumn(column);
+      SmallVector<Value> sums;
+      for (int64_t tile = 0; tile < tiles; ++tile)
         sums.push_back(zeroTile());
       sums = e.loop(e.index(0), e.index(steps), e.index(1), sums, [&](Value step, ValueRange carried) {
-        prefetch(column, step, wide * kTileRows);
-        SmallVector<Value> next, columns;
-        for (Value first : firsts)
-          columns.push_back(loadTile(kernel, first, e.mul(step, kTileDepth)));
+        Value at = e.mul(step, kTileDepth);
+        if (k >= kLongDepth)
+          for (int64_t c = 0; c < kTileRows; ++c)
+            e.prefetch(kernel, {e.add(first, c), e.add(at, kStepsAhead * kTileDepth)});
+        else
+          prefetchNext(column, step);
+        SmallVector<Value> next;
+        Value columns = loadTile(kernel, first, at);
         for (int64_t tile = 0; tile < tiles; ++tile) {
           Value rows = loadTile(packed, e.mul(e.add(step, tile * steps), kTileRows), e.index(0));
-          for (int64_t c = 0; c < wide; ++c)
-            next.push_back(multiply(columns[c], rows, carried[tile * wide + c]));
+          next.push_back(multiply(columns, rows, carried[tile]));
         }
         return next;
       });
-      for (int64_t i = 0; i < wide * tiles; ++i)
-        storeTile(sums[i], turned, offset(firsts[i % wide]), e.index(i / wide * kTileRows));
+      for (int64_t tile = 0; tile < tiles; ++tile)
+        storeTile(sums[tile], turned, offset(first), e.index(tile * kTileRows));
     });
   }
 

@@ -16,6 +16,10 @@ constexpr int64_t kTileRows = 16, kTileDepth = 32;
 /// Products of so few rows go to the dot instruction: they read their weights as
 /// fast as memory allows, which tiles do not quite.
 constexpr int64_t kDotRows = 2;
+/// Weights that are loaded as tiles are fetched in the order of memory, the next tile
+/// of columns while this one is multiplied; rows as long as this, each by itself some
+/// steps ahead: 16 of them are too much to fetch that early.
+constexpr int64_t kLongDepth = 2048, kStepsAhead = 4;
 /// Whether more than kDotRows rows are multiplied by tiles.
 bool usesTiles(MatmulOp op, const Target &target);
 /// Columns of a block of such a product.

@@ -25,8 +25,8 @@ constexpr std::pair<int64_t, int64_t> kShapes[] = {{1, 8},    {8, 1},   {20, 77}
                                                    {96, 77}, {160, 16}, {32, 300}};
 constexpr std::pair<int64_t, int64_t> kFewShapes[] = {{1, 77}, {33, 3}, {172, 128}};
 constexpr std::pair<int64_t, int64_t> kOneShape[] = {{172, 77}};
-constexpr int64_t kRows[] = {1, 2, 3, 5, 6, 7, 13, 16, 31, 48, 80};
-constexpr int64_t kMaxRows = 119; // 7 tiles of 16 and 7 rows
+constexpr int64_t kRows[] = {1, 2, 3, 5, 6, 7, 13, 40};
+constexpr int64_t kTileRowCounts[] = {1, 2, 3, 7, 16, 31, 48, 71}; // of products by tiles: one, two, four; many and 7
 
 std::string name(DType dtype) { return std::string(info(dtype).name); }
 
@@ -64,11 +64,12 @@ int64_t chain(int64_t k, Pair types, bool inputMajor, const Target &target, bool
 }
 
 struct Problem {
-  Problem(int64_t k, int64_t n, Pair types, bool inputMajor, uint64_t seed) : engine(seed), k(k), n(n) {
-    x = Operand(types.x, kMaxRows, k).random(engine);
+  Problem(int64_t k, int64_t n, Pair types, bool inputMajor, int64_t maxRows, uint64_t seed)
+      : engine(seed), k(k), n(n), maxRows(maxRows) {
+    x = Operand(types.x, maxRows, k).random(engine);
     kernel = (inputMajor ? Operand(types.kernel, k, n) : Operand(types.kernel, n, k)).random(engine);
     bias = Operand(types.x, 0, n).random(engine);
-    for (int64_t m = 0; m < kMaxRows; ++m)
+    for (int64_t m = 0; m < maxRows; ++m)
       for (int64_t column = 0; column < n; ++column) {
         double sum = 0, size = 0;
         for (int64_t i = 0; i < k; ++i) {
@@ -97,20 +98,20 @@ struct Problem {
     EXPECT_EQ(wrong, 0) << "epilogue, " << rows << " rows";
     if (byteSize(y.dtype) == 2)
       EXPECT_LE(different, rows * n / 100 + 2); // T4
-    for (int64_t m = rows; m < kMaxRows; ++m)
+    for (int64_t m = rows; m < maxRows; ++m)
       for (int64_t column = 0; column < n; ++column)
         EXPECT_TRUE(std::isnan(interior.get(m, column)) && std::isnan(y.get(m, column))) << "wrote row " << m;
     EXPECT_TRUE(interior.canariesIntact() && y.canariesIntact());
   }
 
   std::mt19937_64 engine;
-  int64_t k, n;
+  int64_t k, n, maxRows;
   Operand x{DType::F32, 0, 1}, kernel{DType::F32, 0, 1}, bias{DType::F32, 0, 1};
-  std::vector<double> sums, sizes; // (kMaxRows, n)
+  std::vector<double> sums, sizes; // (maxRows, n)
 };
 
 struct Results {
-  Results(const Problem &problem, DType dtype) : interior(DType::F32, kMaxRows, problem.n), y(dtype, kMaxRows, problem.n) {}
+  Results(const Problem &problem, DType dtype) : interior(DType::F32, problem.maxRows, problem.n), y(dtype, problem.maxRows, problem.n) {}
   Operand interior, y;
 };
 
@@ -142,19 +143,20 @@ protected:
     for (auto [k, n] : shapes) {
       SCOPED_TRACE(testing::Message() << name(types.x) << " x " << name(types.kernel) << ", K " << k << ", N " << n
                                       << (inputMajor ? ", input major" : ""));
-      Problem problem(k, n, types, inputMajor, uint64_t(k * 1000 + n));
       const std::string shape = std::to_string(k) + "x" + std::to_string(n);
       const bool tiles = target.bf16Tiles && types.x == DType::BF16 && types.kernel == DType::BF16 && !inputMajor &&
                          k % kernel::kTileDepth == 0 && n >= kernel::kTileRows;
+      const std::span<const int64_t> rowCounts = tiles ? std::span<const int64_t>(kTileRowCounts) : kRows;
+      Problem problem(k, n, types, inputMajor, rowCounts.back(), uint64_t(k * 1000 + n));
       const auto check = [&](const Results &results, int64_t rows) {
         problem.check(results.interior, results.y, rows, chain(k, types, inputMajor, target, tiles && rows > kernel::kDotRows));
       };
       // Few rows have another order of sums where more are multiplied by tiles.
-      Results all = run(kernels, "prefill" + shape, problem, types.x, kMaxRows, 1);
+      Results all = run(kernels, "prefill" + shape, problem, types.x, problem.maxRows, 1);
       Results few = run(kernels, "prefill" + shape, problem, types.x, kernel::kDotRows, 1);
-      check(all, kMaxRows);
+      check(all, problem.maxRows);
       int threads = 1;
-      for (int64_t rows : kRows)
+      for (int64_t rows : rowCounts)
         for (std::string phase : {"prefill", "decode"}) {
           Results some = run(kernels, phase + shape, problem, types.x, rows, threads = threads % 5 + 1);
           check(some, rows);
