@@ -5,6 +5,7 @@ usage: check_peers.py ROOT; also `canned` for the test of the chart: check_peers
 import json
 import pathlib
 import sys
+import tempfile
 import time
 import types
 import unittest
@@ -14,7 +15,7 @@ ROOT = pathlib.Path(sys.argv.pop(1))
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tools/bench"))
 import peers
-from peers import checkpoint, environments, measured, page, worker
+from peers import checkpoint, environments, measured, page, rounds, worker
 from peers.environments import Failure, last_error
 from peers.rounds import Series, run_limited
 
@@ -157,7 +158,7 @@ class Rounds(unittest.TestCase):
         options = self.options = types.SimpleNamespace(prompt=4, context=[8, 16], generate=8, threads=1, rounds=2, dtype="bf16",
                                         build=pathlib.Path("build"), venv=pathlib.Path("venv"))
         self.series = CannedSeries(options, {"max_position_embeddings": 64}, pathlib.Path("/somewhere"))
-        self.result = self.series.run(["graphc", "llama_cpp", "openvino", "pytorch", "ctranslate2"])
+        *self.earlier, self.result = self.series.run(["graphc", "llama_cpp", "openvino", "pytorch", "ctranslate2"])
         self.peers = {peer["name"]: peer for peer in self.result["peers"]}
 
     def test_a_bench_lies_before_and_after_each_and_failures_end_only_themselves(self):
@@ -185,7 +186,42 @@ class Rounds(unittest.TestCase):
     def test_graphc_failing_ends_the_run(self):
         self.series.DOES = {"graphc": Failure("killed by SIGILL")}
         with self.assertRaisesRegex(Failure, "graphc: killed by SIGILL"):
-            self.series.run(["graphc", "llama_cpp"])
+            list(self.series.run(["graphc", "llama_cpp"]))
+
+    def test_each_round_gives_what_is_measured_so_far(self):
+        self.assertEqual([len(self.earlier), self.result["rounds"]], [1, 2])
+        self.series.DOES = {}
+        counts = [[len(peer["runs"]) for peer in result["peers"]] for result in self.series.run(["graphc", "llama_cpp"])]
+        self.assertEqual(counts, [[1, 1], [2, 2]])
+
+
+class Kept(unittest.TestCase):
+    """Files that a run leaves in --keep for the next."""
+
+    def prepared(self, folder, dtype="f32", name="pytorch"):
+        """Whether a peer was prepared in `folder` again."""
+        options = types.SimpleNamespace(prompt=4, context=[8], generate=8, threads=1, dtype=dtype, build=pathlib.Path("build"),
+                                        venv=pathlib.Path("venv"), time_limit=60)
+        series = Series(options, {"max_position_embeddings": 64, "vocab_size": 9}, folder)
+        peer = rounds.Peer(name, options.venv)
+        peer.environment = types.SimpleNamespace(install=lambda *_: None, versions=lambda _: {"torch": "1"}, python=sys.executable)
+        with unittest.mock.patch.object(series, "work", return_value={"artefact": dtype}) as work:
+            series.prepare(peer)
+        self.assertEqual((peer.artefact, peer.failure), (dtype, None))
+        return work.called
+
+    def test_conversions_are_used_again_for_the_same_model_only(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            self.assertTrue(self.prepared(folder))
+            self.assertFalse(self.prepared(folder))
+            self.assertTrue(self.prepared(folder, "bf16"))
+            self.assertTrue(self.prepared(folder))
+
+    def test_graphc_is_compiled_each_time(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertTrue(self.prepared(pathlib.Path(folder), name="graphc"))
+            self.assertTrue(self.prepared(pathlib.Path(folder), name="graphc"))
 
 
 class Page(unittest.TestCase):

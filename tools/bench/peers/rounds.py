@@ -90,12 +90,20 @@ class Series:
         """The random weights, by the common environment."""
         common = Environment(venv, COMMON)
         common.install("chart", COMMON_PACKAGES)
-        self.checkpoint.mkdir()
+        marker = self.folder / "made.json"
+        if marker.exists() and json.loads(marker.read_text()) == self.identity():
+            return
+        self.checkpoint.mkdir(exist_ok=True)
         config = self.folder / "config.json"
         config.write_text(json.dumps(self.config))
         script = ("import json, pathlib, sys\nfrom peers import checkpoint\n"
                   "checkpoint.write(json.load(open(sys.argv[1])), pathlib.Path(sys.argv[2]), sys.argv[3])")
         run_limited([common.python, "-c", script, config, self.checkpoint, self.options.dtype], self.options.time_limit, self.variables)
+        marker.write_text(json.dumps(self.identity()))
+
+    def identity(self, **more):
+        """What files that a run leaves for the next are made from."""
+        return {"config": self.config, "dtype": self.options.dtype} | more
 
     def prepare(self, peer):
         module = peer.module
@@ -103,8 +111,13 @@ class Series:
             peer.environment.install(peer.name, module.PACKAGES, getattr(module, "PIP_OPTIONS", ()),
                                      getattr(module, "PIP_ENVIRONMENT", None))
             peer.versions = peer.environment.versions(module.PACKAGES)
-            say(f"preparing {module.TITLE}")
-            peer.artefact = self.work(peer, "prepare")["artefact"]
+            marker, identity = self.folder / f"made-{peer.name}.json", self.identity(versions=peer.versions)
+            made = json.loads(marker.read_text()) if marker.exists() else {}
+            if made.get("identity") != identity or peer.name == "graphc":  # which may have been built anew
+                say(f"preparing {module.TITLE}")
+                made = self.work(peer, "prepare") | {"identity": identity}
+                marker.write_text(json.dumps(made))
+            peer.artefact = made["artefact"]
         except Failure as failure:
             self.fail(peer, failure)
 
@@ -145,13 +158,14 @@ class Series:
             raise Failure(f"computes something else: its logits are {distance:.2g} of theirs away from graphc's")
 
     def run(self, names):
-        """Prepares all and measures `rounds` times; graphc comes first, since it is what others are held against."""
+        """Prepares all and measures in rounds; yields all that is measured after each. graphc comes first, since
+        others are held against it."""
         everybody = [Peer(name, self.options.venv) for name in names]
         self.make_checkpoint(self.options.venv)
         for peer in everybody:
             self.prepare(peer)
         if everybody[0].failure:
-            raise Failure(f"graphc {everybody[0].failure}")
+            raise Failure(f"graphc: {everybody[0].failure}")
         reference, benches = None, [self.bench()]
         for index in range(self.options.rounds):
             for peer in everybody:
@@ -162,7 +176,6 @@ class Series:
                     logits, run = self.measure(peer)
                     reference = reference or logits
                     self.check(peer, logits, reference)
-                    peer.runs.append(run)
                 except Failure as failure:
                     if peer is everybody[0]:
                         raise Failure(f"graphc: {failure}")
@@ -170,6 +183,7 @@ class Series:
                     continue
                 benches.append(self.bench())
                 run["limits"] = {key: (before["limit"] + benches[-1][key]["limit"]) / 2 for key, before in benches[-2].items()}
-        everybody[0].versions = {"graphc": self.version}
-        return {"machine": self.machine, "parameters": self.model["parameters"], "benches": benches,
-                "peers": [peer.record() for peer in everybody]}
+                peer.runs.append(run)
+            everybody[0].versions = {"graphc": self.version}
+            yield {"machine": self.machine, "parameters": self.model["parameters"], "rounds": index + 1, "benches": benches,
+                   "peers": [peer.record() for peer in everybody]}
