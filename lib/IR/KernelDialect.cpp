@@ -142,6 +142,20 @@ static LogicalResult verifyWeights(Op op, int64_t heads) {
   return success();
 }
 
+/// Partial sums of (batch, heads * segments) rows, or none.
+static LogicalResult verifyScratch(CachedAttentionOp op, int64_t kvHeads, int64_t heads, int64_t headDim) {
+  auto scratch = op.getScratch();
+  if (scratch.empty())
+    return success();
+  const int64_t rows = heads * segmentsOf(kvHeads), widths[] = {rows * sumsWidth(headDim), rows, rows};
+  for (size_t i = 0; i < 3; ++i) {
+    auto expected = MemRefType::get({ShapedType::kDynamic, widths[i]}, Float32Type::get(op.getContext()));
+    if (scratch.size() != 3 || scratch[i].getType() != expected)
+      return op.emitOpError("attention_k9: scratch must be sums, maxima and totals, #") << i << " " << expected << ", got " << scratch.getTypes();
+  }
+  return success();
+}
+
 LogicalResult CachedAttentionOp::verify() {
   if (bool(getKey()) != bool(getValue()) || (!getKey() && getCausal()))
     return emitOpError("attention_k6: key and value must come together, and be there for causal");
@@ -151,8 +165,10 @@ LogicalResult CachedAttentionOp::verify() {
   const int64_t width = memrefOf(getQuery()).getShape().back(), kv = keys.getShape()[1] * keys.getShape()[3];
   if (width % kv || memrefOf(getOut()).getShape().back() != width)
     return emitOpError("attention_k1: query ") << getQuery().getType() << " does not fit the cache " << keys;
-  return failed(verifyWeights(*this, width / keys.getShape()[3])) ? failure()
-                                                                  : verifyBias(*this, width / keys.getShape()[3]);
+  const int64_t headDim = keys.getShape()[3], heads = width / headDim;
+  if (failed(verifyWeights(*this, heads)) || failed(verifyBias(*this, heads)))
+    return failure();
+  return verifyScratch(*this, keys.getShape()[1], heads, headDim);
 }
 
 LogicalResult kernel::AttentionOp::verify() {

@@ -16,14 +16,16 @@ struct AttentionForm {
         values(op.getValues()), keyScales(op.getKeyScales()), valueScales(op.getValueScales()), starts(op.getStarts()),
         lengths(op.getLengths()), bias(op.getBias()), out(op.getOut()),
         weights(op.getWeights()), causal(op.getCausal()), ring(op.getRing()), isCross(!op.getKey()), window(op.getWindow()),
-        scale(op.getScale()), phase(op.getPhase()) {
+        scale(op.getScale()) {
     setHeads(mlir::cast<mlir::MemRefType>(keys.getType()).getShape()[3]);
     setBuckets(op);
+    if (auto scratch = op.getScratch(); !scratch.empty())
+      partials = {scratch[0], scratch[1], scratch[2]};
   }
   explicit AttentionForm(AttentionOp op)
       : operation(op), query(op.getQuery()), keys(op.getKey()), values(op.getValue()), starts(op.getStarts()),
         bias(op.getBias()), out(op.getOut()), weights(op.getWeights()), causal(op.getCausal()),
-        scale(op.getScale()), phase(op.getPhase()) {
+        scale(op.getScale()) {
     setHeads(int64_t(op.getHeadDim()));
     setBuckets(op);
   }
@@ -49,7 +51,6 @@ struct AttentionForm {
   bool getRing() const { return ring; }
   std::optional<uint64_t> getWindow() const { return window; }
   const llvm::APFloat &getScale() const { return scale; }
-  Phase getPhase() const { return phase; }
 
   mlir::Operation *operation;
   mlir::Value query, key, value, keys, values, keyScales, valueScales, starts, lengths, bias, out, weights;
@@ -57,8 +58,12 @@ struct AttentionForm {
   bool isCross = false; ///< Lengths are the rows of a source, all of them seen.
   std::optional<uint64_t> window;
   llvm::APFloat scale{1.0};
-  Phase phase = Phase::Prefill;
   RelativeBuckets buckets; ///< Of the bias.
+  /// Where threads leave what they summed of a segment of keys, one f32 row a sequence.
+  struct {
+    mlir::Value sums;           ///< (batch, kvHeads * segments * group * sumsWidth)
+    mlir::Value maxima, totals; ///< (batch, kvHeads * segments * group)
+  } partials;
   int64_t kvHeads = 0, headDim = 0;
 
 private:

@@ -11,6 +11,8 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Dialect/X86Vector/X86VectorDialect.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace graphc;
 using namespace graphc::kernel;
@@ -151,6 +153,14 @@ Value VectorEmitter::roundThrough(Value x, Type type) {
     return x;
   Value narrow = arith::TruncFOp::create(b, loc, VectorType::get({lanes()}, type), x);
   return arith::ExtFOp::create(b, loc, x.getType(), narrow);
+}
+
+Value VectorEmitter::roundSignificand(Value x, Type type) {
+  if (type.isF32())
+    return x;
+  const unsigned precision = cast<FloatType>(type).getFPMantissaWidth();
+  Value large = splat(std::ldexp(1.5f, 24 - int(precision))); // as many places above 1 as `type` lacks
+  return subf(addf(x, large), large);
 }
 
 Value VectorEmitter::exp2Fraction(Value f) {

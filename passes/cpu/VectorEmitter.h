@@ -84,6 +84,8 @@ public:
   Value dotBf16(Value acc, Value a, Value b);
   /// The value rounded to `type` and widened again; itself for f32.
   Value roundThrough(Value x, mlir::Type type);
+  /// The same for 1 <= x <= 2, by a sum whose last place is that of `type` there.
+  Value roundSignificand(Value x, mlir::Type type);
   /// 2^f for 0 <= f < 1, at most 1 ulp from it.
   Value exp2Fraction(Value f);
   /// 2^e for whole numbers e <= 127; 0 below -126.

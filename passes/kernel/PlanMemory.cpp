@@ -23,6 +23,7 @@ namespace {
 struct Life {
   BufferOp buffer;
   size_t index = 0;
+  bool ofBatch = false; // partial sums of decoding
   int64_t first = INT64_MAX, last = -1; // levels of the kernels that write and last read it
   llvm::SmallDenseSet<Attribute> blocks = {}; // blocks of the kernels that touch it
 };
@@ -54,13 +55,16 @@ struct PlanMemory : graphc::kernel::impl::PlanMemoryBase<PlanMemory> {
     auto levels = levelsOf(function.front());
     SmallVector<Life> lives;
     for (auto buffer : function.front().getOps<BufferOp>()) {
-      Life life{buffer, lives.size()};
+      Life life{buffer, lives.size(), buffer.getSymbol() == "batch"};
       extend(life, buffer.getBuffer(), levels);
       if (life.last >= 0)
         lives.push_back(life);
     }
-    // By level, then as they stand.
-    llvm::sort(lives, [](const Life &a, const Life &b) { return std::tie(a.first, a.index) < std::tie(b.first, b.index); });
+    // By level, then as they stand; buffers that one phase alone has come last, so that
+    // the others have the same slots in all phases.
+    llvm::sort(lives, [](const Life &a, const Life &b) {
+      return std::tie(a.ofBatch, a.first, a.index) < std::tie(b.ofBatch, b.first, b.index);
+    });
 
     SmallVector<Slot> slots;
     llvm::DenseMap<std::pair<int64_t, Type>, BlockArgument> arguments;

@@ -80,6 +80,7 @@ private:
   mlir::LogicalResult lower(layer::CachedAttentionOp op);
   mlir::LogicalResult lower(layer::AttentionOp op);
   void lower(layer::CacheStoreOp op);
+  llvm::SmallVector<mlir::Value> partialSums(mlir::Location loc, layer::AttentionCacheType slot, mlir::Value query);
   void nameAttention(mlir::Operation *kernel, mlir::Value y, mlir::Value weights);
   void lowerElementwise(mlir::Operation &op);
   void lowerMovement(mlir::Operation &op);

@@ -172,6 +172,18 @@ void StepBuilder::nameAttention(Operation *kernel, Value y, Value weights) {
   kernel->setAttr(kValuesAttr, weights ? builder.getStrArrayAttr({name, ofWeights}) : builder.getStrArrayAttr({name}));
 }
 
+/// Buffers for partial sums, if sequences have one token: attention_k9.
+SmallVector<Value> StepBuilder::partialSums(Location loc, layer::AttentionCacheType slot, Value query) {
+  if (phase != Phase::Decode)
+    return {};
+  const int64_t heads = cast<MemRefType>(query.getType()).getShape()[1] / slot.getHeadDim();
+  const int64_t rows = heads * segmentsOf(slot.getKvHeads());
+  SmallVector<Value> scratch;
+  for (int64_t width : {rows * sumsWidth(slot.getHeadDim()), rows, rows})
+    scratch.push_back(BufferOp::create(body, loc, MemRefType::get({ShapedType::kDynamic, width}, builder.getF32Type()), "batch"));
+  return scratch;
+}
+
 LogicalResult StepBuilder::lower(layer::CachedAttentionOp op) {
   FailureOr<Value> weights = weightsDestination(op, op.getWeights(), "capacity");
   if (failed(weights))
@@ -183,7 +195,7 @@ LogicalResult StepBuilder::lower(layer::CachedAttentionOp op) {
   auto kernel = CachedAttentionOp::create(
       body, op.getLoc(), buffers.lookup(op.getQuery()), buffers.lookup(op.getKey()), buffers.lookup(op.getValue()),
       memory.keys, memory.values, memory.keyScales, memory.valueScales, input("starts", "batch+1"), input("lengths", "batch"), bias, destination(op.getY()), *weights,
-      /*scratch=*/ValueRange{}, op.getScaleAttr(), op.getCausalAttr(), op.getWindowAttr(),
+      partialSums(op.getLoc(), slot, buffers.lookup(op.getQuery())), op.getScaleAttr(), op.getCausalAttr(), op.getWindowAttr(),
       slot.isRing() ? builder.getUnitAttr() : UnitAttr(), maxDistance(relative), bidirectional(relative),
       PhaseAttr::get(builder.getContext(), phase), TileAttr{}, layersOf(op));
   nameAttention(kernel, op.getY(), *weights);
@@ -204,7 +216,7 @@ LogicalResult StepBuilder::lower(layer::AttentionOp op) {
     kernel = CachedAttentionOp::create(body, op.getLoc(), query, /*key=*/Value(), /*value=*/Value(), memory.keys,
                                        memory.values, memory.keyScales, memory.valueScales, starts,
                                        input("source_lengths", "batch"), /*bias=*/Value(), out, *weights,
-                                       /*scratch=*/ValueRange{}, op.getScaleAttr(), /*causal=*/UnitAttr(),
+                                       partialSums(op.getLoc(), slot, query), op.getScaleAttr(), /*causal=*/UnitAttr(),
                                        /*window=*/IntegerAttr(), /*ring=*/UnitAttr(), /*max_distance=*/IntegerAttr(),
                                        /*bidirectional=*/UnitAttr(), phaseAttr, TileAttr{}, layersOf(op));
   } else {

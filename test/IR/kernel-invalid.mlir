@@ -97,3 +97,19 @@ func.func @heads_do_not_fit(%x: memref<?x8xbf16>, %rows: memref<?xi32>) {
     outs(%x : memref<?x8xbf16>) {head_dim = 3 : i64, layers = ["a"], phase = #kernel.phase<prefill>, scale = 0.5 : f64}
   return
 }
+
+// -----
+
+func.func @scratch_of_other_heads(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %ks: memref<?x2x?x16xbf16, 18>, %at: memref<?xi32>, %o: memref<?x64xbf16>, %sums: memref<?x1024xf32>, %each: memref<?x64xf32>) {
+  // expected-error@+1 {{attention_k9: scratch must be sums, maxima and totals, #0 'memref<?x2048xf32>', got 'memref<?x1024xf32>', 'memref<?x64xf32>', 'memref<?x64xf32>'}}
+  kernel.cached_attention ins(%q, %k, %k : memref<?x64xbf16>, memref<?x32xbf16>, memref<?x32xbf16>) cache(%ks, %ks at %at, %at : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xbf16, 18>, memref<?xi32>, memref<?xi32>) outs(%o : memref<?x64xbf16>) scratch(%sums, %each, %each : memref<?x1024xf32>, memref<?x64xf32>, memref<?x64xf32>) {scale = 0.25, phase = #kernel.phase<decode>, layers = ["a"]}
+  return
+}
+
+// -----
+
+func.func @scratch_without_totals(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %ks: memref<?x2x?x16xbf16, 18>, %at: memref<?xi32>, %o: memref<?x64xbf16>, %sums: memref<?x2048xf32>, %each: memref<?x64xf32>) {
+  // expected-error@+1 {{attention_k9: scratch must be sums, maxima and totals}}
+  kernel.cached_attention ins(%q, %k, %k : memref<?x64xbf16>, memref<?x32xbf16>, memref<?x32xbf16>) cache(%ks, %ks at %at, %at : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xbf16, 18>, memref<?xi32>, memref<?xi32>) outs(%o : memref<?x64xbf16>) scratch(%sums, %each : memref<?x2048xf32>, memref<?x64xf32>) {scale = 0.25, phase = #kernel.phase<decode>, layers = ["a"]}
+  return
+}

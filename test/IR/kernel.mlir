@@ -33,6 +33,13 @@ func.func @attention_with_weights(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, 
   return
 }
 
+// CHECK-LABEL: func.func @segments
+func.func @segments(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %ks: memref<?x2x?x16xbf16, 18>, %at: memref<?xi32>, %o: memref<?x64xbf16>, %sums: memref<?x2048xf32>, %each: memref<?x64xf32>) {
+  // CHECK: kernel.cached_attention {{.*}} scratch(%{{.*}}, %{{.*}}, %{{.*}} : memref<?x2048xf32>, memref<?x64xf32>, memref<?x64xf32>)
+  kernel.cached_attention ins(%q, %k, %k : memref<?x64xbf16>, memref<?x32xbf16>, memref<?x32xbf16>) cache(%ks, %ks at %at, %at : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xbf16, 18>, memref<?xi32>, memref<?xi32>) outs(%o : memref<?x64xbf16>) scratch(%sums, %each, %each : memref<?x2048xf32>, memref<?x64xf32>, memref<?x64xf32>) {scale = 0.25, causal, phase = #kernel.phase<decode>, layers = ["self_attention"]}
+  return
+}
+
 // CHECK-LABEL: func.func @eight_bits
 func.func @eight_bits(%q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %ks: memref<?x2x?x16xi8, 22>, %vs: memref<?x2x?x16xf8E4M3FN, 23>, %kscales: memref<?x2x?xf32, 32>, %vscales: memref<?x2x?xf32, 32>, %starts: memref<?xi32>, %lengths: memref<?xi32>, %o: memref<?x64xbf16>) {
   // CHECK: kernel.cached_attention {{.*}} key_scales(%{{.*}} : memref<?x2x?xf32, 32>) value_scales(%{{.*}} : memref<?x2x?xf32, 32>) outs(

@@ -198,3 +198,48 @@ TEST_P(BitEqual, sharedObjectAndJit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, BitEqual, testing::ValuesIn(kPlain), caseName);
+
+namespace {
+/// Tokens behind whose number the keys of a token are several segments.
+constexpr size_t kLong = 390, kDecoded = 8;
+
+Ids drawnIds(size_t count, uint32_t seed) {
+  Ids ids(count);
+  for (int32_t &id : ids)
+    id = int32_t((seed = seed * 1664525 + 1013904223) >> 21); // of 2,048
+  return ids;
+}
+
+class LongContext : public testing::TestWithParam<std::string> {};
+} // namespace
+
+/// Sums of segments are joined in one order, in a prefill and in a decode step, on any
+/// number of threads, alone and beside another sequence.
+TEST_P(LongContext, segmentsAreJoinedInOneOrder) {
+  CompileOptions options;
+  options.policy = {"compute=f32"};
+  options.pins = {GetParam()};
+  const auto model = openModel(compileFixture("demo/checkpoint", options), "demo/checkpoint");
+  const Ids prompt = drawnIds(kLong, 1), other = drawnIds(kLong / 3, 2);
+  auto session = openSession(model, {.capacity = 512, .threads = 2, .logitRows = int64_t(kLong)});
+  const std::vector<float> all = logitsOf(*session, 0, prompt);
+  const int64_t vocab = int64_t(all.size() / kLong);
+  const std::vector<float> expected(all.end() - int64_t(kDecoded) * vocab, all.end());
+  for (const int64_t threads : {1, 2, 3, 5}) {
+    auto session = openSession(model, {.capacity = 512, .batch = 2, .threads = threads, .logitRows = int64_t(kLong)});
+    logitsOf(*session, 1, std::span(prompt).first(kLong - kDecoded));
+    logitsOf(*session, 0, std::span(other).first(other.size() - kDecoded));
+    std::vector<float> decoded;
+    for (size_t i = kDecoded; i > 0; --i) {
+      const std::vector<NewTokens> tokens = {{0, {&other[other.size() - i], 1}, NewTokens::Logits::All},
+                                             {1, {&prompt[kLong - i], 1}, NewTokens::Logits::All}};
+      auto view = session->forward(std::span(tokens).subspan(i % 2)); // every other time alone
+      ASSERT_TRUE(view.ok()) << view.status();
+      const float *row = view->data + (i % 2 ? 0 : vocab);
+      decoded.insert(decoded.end(), row, row + vocab);
+    }
+    EXPECT_EQ(decoded, expected) << threads << " threads";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LongContext, testing::Values("f32", "bf16", "int8"));

@@ -52,6 +52,28 @@ TEST(KernelsOfEightBitParameters, everyResultIsWithinItsBound) {
   }
 }
 
+/// Decode steps whose keys are several segments.
+TEST(KernelsOfLongContexts, everyResultIsWithinItsBound) {
+  for (const auto &[compute, pin] : {std::pair("bf16", "bf16"), std::pair("f16", "k=int8,v=f32")}) {
+    SCOPED_TRACE(std::string(compute) + " " + pin);
+    CompileOptions options;
+    options.policy = {std::string("compute=") + compute + ",output=f32"};
+    options.pins = {pin};
+    options.outputs = {"logits", "attentions"};
+    options.stage = Stage::Layer;
+    const std::string layers = compileFixture("demo/checkpoint", options).output();
+    options.stage = Stage::Object;
+    options.trace = true;
+    KernelByKernel kernels(layers, compileFixture("demo/checkpoint", options), folderOf("demo/checkpoint"), 320, 320);
+    std::vector<int32_t> ids(280);
+    for (size_t i = 0; i < ids.size(); ++i)
+      ids[i] = int32_t(i * 37 % 2048);
+    kernels.step(ids);
+    kernels.step({5});
+    kernels.finish();
+  }
+}
+
 static std::string combinationName(const testing::TestParamInfo<Combination> &info) {
   const auto &[fixture, compute, output, pin] = info.param;
   return testName({fixture + "_" + compute + "_" + output + "_" + pin, 0});

@@ -61,6 +61,12 @@ inline constexpr llvm::StringLiteral kBlockAttr = "kernel.block";
 /// binding and name of each value it writes.
 inline constexpr llvm::StringLiteral kTracedAttr = "kernel.traced";
 
+/// Most segments that a token's keys are cut into, whose sums are added in order: as
+/// many as give work to 16 threads with one sequence, whatever the heads.
+constexpr int64_t segmentsOf(int64_t kvHeads) { return kvHeads < 3 ? 16 : kvHeads < 24 ? (47 + kvHeads) / kvHeads : 2; }
+/// Elements of one head's sums in memory: whole vectors of every target.
+constexpr int64_t sumsWidth(int64_t headDim) { return (headDim + 31) / 32 * 32; }
+
 } // namespace graphc::kernel
 
 #include "graphc/IR/KernelDialect.h.inc"

@@ -169,6 +169,13 @@ def Kernel_CachedAttentionOp : Kernel_Op<"cached_attention", [AttrSizedOperandSe
     bits, and no others, have scales. attention_k6: key and value come together;
     without them there is no causal. attention_k7: bias is (buckets, heads) and has
     a max_distance.
+
+    A token's keys are cut into segments by their number alone, and their sums are
+    added in order, in every phase. With `scratch` a sequence has at most one token,
+    and threads share out the segments: its three f32 buffers hold, for each sequence,
+    kv head, segment and query head of the group, the sum of p*v (headDim rounded up
+    to 32), M and l. attention_k9: scratch is of those sizes (segmentsOf, sumsWidth in
+    graphc/IR/Kernel.h), or not there.
   }];
   let arguments = (ins Kernel_Rows:$query, Arg<Optional<AnyMemRef>, "", [MemRead]>:$key,
     Arg<Optional<AnyMemRef>, "", [MemRead]>:$value,

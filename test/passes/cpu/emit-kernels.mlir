@@ -75,3 +75,22 @@ func.func @odd_rows(%thread: index, %threads: index, %q: memref<?x9xf16>, %k: me
     {causal, layers = ["self_attention"], phase = #kernel.phase<decode>, scale = 0.5 : f64}
   return
 }
+
+// With scratch threads share out segments of keys and meet before they join them. While
+// scores are formed values are fetched, then keys; bf16 is widened in pairs.
+// CHECK-LABEL: func.func @segments
+// CHECK-SAME: %[[KEYS:arg[0-9]+]]: memref<?x2x?x16xbf16, 18>, %[[VALUES:arg[0-9]+]]: memref<?x2x?x16xbf16, 18>, %{{.*}}: memref<?xi32>, %[[SUMS:arg[0-9]+]]: memref<?x2048xf32>
+// CHECK: memref.prefetch %[[VALUES]]
+// CHECK: %[[K:.*]] = vector.{{load|maskedload}} %[[KEYS]]
+// CHECK: vector.bitcast %[[K]] : vector<{{.*}}xbf16> to vector<{{.*}}xi32>
+// CHECK: memref.prefetch %[[KEYS]]
+// CHECK: vector.{{load|maskedload}} %[[VALUES]]
+// CHECK: vector.store %{{.*}}, %[[SUMS]]
+// CHECK: omp.barrier
+// CHECK: vector.load %[[SUMS]]
+// CHECK-NOT: omp.barrier
+// CHECK: return
+func.func @segments(%thread: index, %threads: index, %q: memref<?x64xbf16>, %k: memref<?x32xbf16>, %keys: memref<?x2x?x16xbf16, 18>, %values: memref<?x2x?x16xbf16, 18>, %at: memref<?xi32>, %sums: memref<?x2048xf32>, %each: memref<?x64xf32>, %o: memref<?x64xbf16>) {
+  kernel.cached_attention ins(%q, %k, %k : memref<?x64xbf16>, memref<?x32xbf16>, memref<?x32xbf16>) cache(%keys, %values at %at, %at : memref<?x2x?x16xbf16, 18>, memref<?x2x?x16xbf16, 18>, memref<?xi32>, memref<?xi32>) outs(%o : memref<?x64xbf16>) scratch(%sums, %each, %each : memref<?x2048xf32>, memref<?x64xf32>, memref<?x64xf32>) {scale = 0.25, causal, phase = #kernel.phase<decode>, layers = ["self_attention"]}
+  return
+}
