@@ -105,10 +105,13 @@ static llvm::TargetLibraryInfoImpl noLibrary(const llvm::Module &module) {
 }
 
 /// Emitters write loops that are tiled, unrolled and vectorised; what they leave is
-/// address arithmetic: common parts, folds, and what does not change in a loop.
+/// address arithmetic: common parts, folds, and what does not change in a loop. Of
+/// the sizes and strides that describe memory to a function most are constants of
+/// all its calls, or not needed: behind a first clean-up those arguments go away.
 /// LLVM's whole pipeline takes ten times as long and measured no faster code.
 static constexpr llvm::StringLiteral kCleanup =
-    "function(early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(loop-rotate,licm),"
+    "function(early-cse<memssa>),ipsccp,deadargelim,"
+    "function(instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(loop-rotate,licm),"
     "early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg)";
 
 void NativeModule::optimize(unsigned level) {

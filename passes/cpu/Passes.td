@@ -149,20 +149,28 @@ def EmitEntryPoints : Pass<"cpu-emit-entry-points", "::mlir::ModuleOp"> {
     from the table in the cache's address space: there is no cast to follow.
     The region runs with dims["threads"] threads.
 
+    A private function that is called by steps only, with memory of the same
+    dims in each call, takes both tables as its last arguments and pointers
+    instead of memrefs; memory that is the same in all calls it loads itself.
+    So each layer adds the pointers to its weights and caches to the code, and
+    nothing else. Other functions stay as they are.
+
     Before:
     ```mlir
-    func.func @graphc_decode(%x: memref<?x8xf32> {kernel.binding = {kind = "buffer", name = "slot0", dims = ["tokens", 8]}}) {
+    func.func @graphc_decode(%x: memref<?x8xf32> {kernel.binding = {kind = "buffer", name = "slot0", dims = ["tokens", 8]}},
+                             %w0: memref<8xf32> {..}, %w1: memref<8xf32> {..}) {
       omp.parallel {
-        func.call @block(%x) : (memref<?x8xf32>) -> ()
+        func.call @block(%x, %w0) : (memref<?x8xf32>, memref<8xf32>) -> ()
+        func.call @block(%x, %w1) : (memref<?x8xf32>, memref<8xf32>) -> ()
     ```
     After:
     ```mlir
     func.func @graphc_decode(%pointers: !llvm.ptr, %dims: !llvm.ptr) {
       %threads = llvm.load %dims : !llvm.ptr -> i64
       omp.parallel num_threads(%threads : i64) {
-        %0 = llvm.load %pointers : !llvm.ptr -> !llvm.ptr
-        %1 = builtin.unrealized_conversion_cast %descriptor : !llvm.struct<..> to memref<?x8xf32>
-        func.call @block(%1) : (memref<?x8xf32>) -> ()
+        %1 = llvm.getelementptr %pointers[1] : !llvm.ptr
+        %w0 = llvm.load %1 : !llvm.ptr -> !llvm.ptr
+        func.call @block(%w0, %pointers, %dims) : (!llvm.ptr, !llvm.ptr, !llvm.ptr) -> ()
     ```
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];

@@ -6,6 +6,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/OpenMP/OpenMPDialect.h"
+#include "mlir/IR/AsmState.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
 
@@ -28,11 +29,11 @@ StringRef blockOf(Operation &op) {
 std::string textOf(func::FuncOp function) {
   std::string text;
   llvm::raw_string_ostream stream(text);
-  OpPrintingFlags flags;
+  AsmState names(function, OpPrintingFlags().useLocalScope()); // once: naming values takes longer than printing them
   function.getFunctionType().print(stream);
   for (Operation &op : function.front()) {
     stream << "\n";
-    op.print(stream, flags.useLocalScope().skipRegions(false));
+    op.print(stream, names);
   }
   return text;
 }

@@ -1,4 +1,4 @@
-// RUN: graphc-opt %s --cpu-emit-entry-points | FileCheck %s
+// RUN: graphc-opt %s --cpu-emit-entry-points --split-input-file | FileCheck %s
 
 // One list of bindings for both phases; a binding of both is listed once.
 // CHECK: module attributes {kernel.bindings = [
@@ -58,5 +58,61 @@ func.func @graphc_decode(%w: memref<8xbf16> {kernel.binding = {kind = "parameter
 // CHECK-LABEL: func.func @leaves_other_functions_alone(
 // CHECK-SAME: memref<?xf32>
 func.func @leaves_other_functions_alone(%x: memref<?xf32>) {
+  return
+}
+
+// -----
+
+// A function that only steps call takes the tables, and pointers to what differs from
+// call to call; the rest it loads where it is. Sizes are in terms of dims.
+// CHECK-LABEL: func.func private @layer(
+// CHECK-SAME: %[[THREAD:[^:]*]]: index, %[[W:[^:]*]]: !llvm.ptr, %[[KEYS:[^:]*]]: !llvm.ptr<18>, %[[TABLE:[^:]*]]: !llvm.ptr, %[[SIZES:[^:]*]]: !llvm.ptr) {
+func.func private @layer(%thread: index, %x: memref<?x8xf32>, %w: memref<8xf32>, %keys: memref<?x8xbf16, 18>) {
+  // CHECK: %[[X:.*]] = llvm.load %[[TABLE]] invariant : !llvm.ptr -> !llvm.ptr
+  // CHECK: llvm.insertvalue %[[X]]
+  // CHECK: llvm.getelementptr inbounds %[[SIZES]][1]
+  // CHECK: %[[ROWS:.*]] = builtin.unrealized_conversion_cast {{.*}} to memref<?x8xf32>
+  // CHECK: llvm.insertvalue %[[W]]
+  // CHECK: llvm.insertvalue %[[KEYS]]
+  // CHECK: memref.load %[[ROWS]]
+  %c0 = arith.constant 0 : index
+  %a = memref.load %x[%c0, %c0] : memref<?x8xf32>
+  memref.store %a, %w[%c0] : memref<8xf32>
+  %k = memref.load %keys[%c0, %c0] : memref<?x8xbf16, 18>
+  memref.store %k, %keys[%thread, %c0] : memref<?x8xbf16, 18>
+  return
+}
+
+// Not so what another function calls too.
+// CHECK-LABEL: func.func private @shared(
+// CHECK-SAME: memref<?x8xf32>)
+func.func private @shared(%x: memref<?x8xf32>) {
+  return
+}
+func.func @caller(%x: memref<?x8xf32>) {
+  func.call @shared(%x) : (memref<?x8xf32>) -> ()
+  return
+}
+
+// CHECK-LABEL: func.func @graphc_decode(
+// CHECK-SAME: %[[POINTERS:.*]]: !llvm.ptr, %[[DIMS:.*]]: !llvm.ptr)
+func.func @graphc_decode(%x: memref<?x8xf32> {kernel.binding = {kind = "buffer", name = "slot0", dims = ["tokens", 8]}},
+                         %w0: memref<8xf32> {kernel.binding = {kind = "parameter", name = "w0", dims = [8]}},
+                         %w1: memref<8xf32> {kernel.binding = {kind = "parameter", name = "w1", dims = [8]}},
+                         %k0: memref<?x8xbf16, 18> {kernel.binding = {kind = "cache", name = "k0", dims = ["capacity", 8]}},
+                         %k1: memref<?x8xbf16, 18> {kernel.binding = {kind = "cache", name = "k1", dims = ["capacity", 8]}}) {
+  // CHECK: %[[C3:.*]] = arith.constant 3 : index
+  %c3 = arith.constant 3 : index
+  // CHECK: %[[W0:.*]] = llvm.load
+  // CHECK: %[[K0:.*]] = llvm.load {{.*}} -> !llvm.ptr<18>
+  // CHECK: call @layer(%[[C3]], %[[W0]], %[[K0]], %[[POINTERS]], %[[DIMS]])
+  func.call @layer(%c3, %x, %w0, %k0) : (index, memref<?x8xf32>, memref<8xf32>, memref<?x8xbf16, 18>) -> ()
+  // CHECK: llvm.getelementptr inbounds %[[POINTERS]][2]
+  // CHECK: %[[W1:.*]] = llvm.load
+  // CHECK: call @layer(%[[C3]], %[[W1]], %{{.*}}, %[[POINTERS]], %[[DIMS]])
+  func.call @layer(%c3, %x, %w1, %k1) : (index, memref<?x8xf32>, memref<8xf32>, memref<?x8xbf16, 18>) -> ()
+  // CHECK: builtin.unrealized_conversion_cast
+  // CHECK: call @shared(%{{[^ ]*}}) : (memref<?x8xf32>) -> ()
+  func.call @shared(%x) : (memref<?x8xf32>) -> ()
   return
 }
