@@ -32,7 +32,8 @@ enum class Stage : uint8_t {
   Vector,   ///< Text: vector loops.
   LLVM,     ///< Text: optimised LLVM IR.
   Assembly, ///< Text: AT&T syntax.
-  Object,   ///< An ELF relocatable, which executable() runs.
+  Object,   ///< Machine code, which executable() runs: a static archive of ELF
+            ///< relocatables, or one of them (CompileOptions::wholeObject).
 };
 /// The stage that `--emit` spells "layer", "kernel", "vector", "llvm", "asm" or
 /// "obj"; nothing for other text.
@@ -75,6 +76,8 @@ struct CompileOptions {
   std::optional<int64_t> maxCasts;        ///< Most casts that may be left, as explain lists them.
   std::vector<std::string> deny;          ///< What must not be there, of deniableNames().
   Stage stage = Stage::Object;
+  bool wholeObject = false;               ///< Code in one relocatable. Otherwise it is in parts that
+                                          ///< threads make side by side, which is faster.
   std::string compileCache;               ///< Folder of the compile cache (docs/Performance.md); empty: none.
   InspectOptions inspect;
 };

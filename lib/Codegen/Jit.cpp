@@ -2,6 +2,7 @@
 // compilation writes, so both run the same instructions.
 #include "Codegen/Jit.h"
 
+#include "Codegen/ObjectParts.h"
 #include "Codegen/RuntimeSymbols.h"
 #include "Support/Message.h"
 
@@ -25,7 +26,7 @@ static llvm::Error defineRuntime(llvm::orc::LLJIT &jit) {
   return jit.getMainJITDylib().define(llvm::orc::absoluteSymbols(std::move(symbols)));
 }
 
-absl::StatusOr<LinkedProgram> linkInProcess(const std::string &object) {
+absl::StatusOr<LinkedProgram> linkInProcess(const std::string &code) {
   llvm::InitializeNativeTarget();
   llvm::InitializeNativeTargetAsmPrinter(); // LLJIT wants a machine, though it compiles nothing
   auto jit = llvm::orc::LLJITBuilder()
@@ -37,8 +38,12 @@ absl::StatusOr<LinkedProgram> linkInProcess(const std::string &object) {
     return toStatus(jit.takeError());
   if (llvm::Error error = defineRuntime(**jit))
     return toStatus(std::move(error));
-  if (llvm::Error error = (*jit)->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(object, "graphc")))
-    return toStatus(std::move(error));
+  absl::StatusOr<std::vector<std::string_view>> objects = objectsIn(code);
+  if (!objects.ok())
+    return objects.status();
+  for (std::string_view object : *objects)
+    if (llvm::Error error = (*jit)->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy({object.data(), object.size()}, "graphc")))
+      return toStatus(std::move(error));
   LinkedProgram program;
   for (auto [symbol, entry] : {std::pair(kPrefillSymbol, &program.prefill), std::pair(kDecodeSymbol, &program.decode)}) {
     auto address = (*jit)->lookup(symbol);

@@ -17,8 +17,8 @@ struct LinkedProgram {
   EntryPoint encoder = nullptr; ///< If the object has one.
 };
 
-/// Links `object`, as NativeModule emits it, into this process. It is the same
+/// Links `code`, as NativeModule emits it, into this process. It is the same
 /// machine code that a shared object holds. Internal if LLVM refuses.
-absl::StatusOr<LinkedProgram> linkInProcess(const std::string &object);
+absl::StatusOr<LinkedProgram> linkInProcess(const std::string &code);
 
 } // namespace graphc

@@ -2,6 +2,7 @@
 // write vectors, and what they leave scalar is remainders.
 #include "Codegen/NativeModule.h"
 
+#include "Codegen/ObjectParts.h"
 #include "Codegen/RuntimeSymbols.h"
 #include "Support/Message.h"
 #include "Support/Program.h"
@@ -12,6 +13,7 @@
 #include "mlir/Target/LLVMIR/Dialect/OpenMP/OpenMPToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
+#include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
@@ -19,14 +21,17 @@
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Object/ObjectFile.h"
 #include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/Parallel.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 
 #include <algorithm>
+#include <set>
 
 namespace graphc {
 
 struct NativeModule::State {
+  const Target &target;
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> module;
   std::unique_ptr<llvm::TargetMachine> machine;
@@ -79,7 +84,7 @@ static void addManifest(llvm::Module &module, const std::string &manifest) {
 
 absl::StatusOr<std::unique_ptr<NativeModule>> NativeModule::translate(mlir::ModuleOp module, const Target &target,
                                                                       const std::string &manifest) {
-  auto state = std::make_unique<State>();
+  auto state = std::make_unique<State>(target);
   std::string error;
   state->machine = createMachine(target, error);
   if (!state->machine)
@@ -167,30 +172,71 @@ std::string NativeModule::assembly() {
   return emit(*state->module, *state->machine, llvm::CodeGenFileType::AssemblyFile);
 }
 
-absl::StatusOr<std::string> NativeModule::object() {
-  std::string bytes = emit(*state->module, *state->machine, llvm::CodeGenFileType::ObjectFile);
-  if (auto symbols = checkUndefinedSymbols(bytes); !symbols.ok())
-    return symbols.status();
-  return bytes;
+/// An object of a part that cutIntoParts made, in a context of its own.
+static absl::StatusOr<std::string> emitPart(const std::string &bitcode, const Target &target) {
+  llvm::LLVMContext context;
+  llvm::Expected<std::unique_ptr<llvm::Module>> module = llvm::parseBitcodeFile(llvm::MemoryBufferRef(bitcode, "graphc"), context);
+  if (!module)
+    return absl::InternalError(concat("part of the code cannot be read: ", llvm::toString(module.takeError())));
+  std::string error;
+  std::unique_ptr<llvm::TargetMachine> machine = createMachine(target, error);
+  if (!machine)
+    return absl::InternalError(error);
+  return emit(**module, *machine, llvm::CodeGenFileType::ObjectFile);
 }
 
-absl::StatusOr<std::vector<std::string>> checkUndefinedSymbols(const std::string &object) {
-  auto file = llvm::object::ObjectFile::createObjectFile(llvm::MemoryBufferRef(object, "object"));
+absl::StatusOr<std::string> NativeModule::emitParts(unsigned count) {
+  const std::vector<std::string> parts = cutIntoParts(*state->module, count);
+  std::vector<absl::StatusOr<std::string>> emitted(parts.size(), absl::UnknownError(""));
+  llvm::parallelFor(0, parts.size(), [&](size_t i) { emitted[i] = emitPart(parts[i], state->target); });
+  std::vector<std::string> objects;
+  for (absl::StatusOr<std::string> &object : emitted) {
+    if (!object.ok())
+      return object.status();
+    objects.push_back(*std::move(object));
+  }
+  return archiveOf(objects);
+}
+
+absl::StatusOr<std::string> NativeModule::object(unsigned parts) {
+  absl::StatusOr<std::string> code =
+      parts > 1 ? emitParts(parts) : emit(*state->module, *state->machine, llvm::CodeGenFileType::ObjectFile);
+  if (!code.ok())
+    return code;
+  if (auto symbols = checkUndefinedSymbols(*code); !symbols.ok())
+    return symbols.status();
+  return code;
+}
+
+/// Adds the symbols that `object` defines, and those that it does not.
+static absl::Status readSymbols(std::string_view object, std::set<std::string> &defined, std::set<std::string> &undefined) {
+  auto file = llvm::object::ObjectFile::createObjectFile(llvm::MemoryBufferRef(ref(object), "object"));
   if (!file)
     return absl::InternalError(concat("object cannot be read: ", llvm::toString(file.takeError())));
-  std::vector<std::string> names;
   for (const llvm::object::SymbolRef &symbol : (*file)->symbols()) {
     llvm::Expected<uint32_t> flags = symbol.getFlags();
     llvm::Expected<llvm::StringRef> name = symbol.getName();
     if (!flags || !name)
       return absl::InternalError("object has a damaged symbol table");
-    if (!(*flags & llvm::object::SymbolRef::SF_Undefined) || name->empty() || *name == "_GLOBAL_OFFSET_TABLE_")
-      continue;
-    if (!isRuntimeSymbol(std::string_view(*name)))
-      return brokenContract("object: generated code calls '", *name, "', expected OpenMP entries only");
-    names.push_back(name->str());
+    if (!name->empty() && *name != "_GLOBAL_OFFSET_TABLE_")
+      (*flags & llvm::object::SymbolRef::SF_Undefined ? undefined : defined).insert(name->str());
   }
-  std::ranges::sort(names);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> checkUndefinedSymbols(const std::string &code) {
+  absl::StatusOr<std::vector<std::string_view>> objects = objectsIn(code);
+  if (!objects.ok())
+    return objects.status();
+  std::set<std::string> defined, undefined;
+  for (std::string_view object : *objects)
+    if (absl::Status status = readSymbols(object, defined, undefined); !status.ok())
+      return status;
+  std::vector<std::string> names;
+  std::ranges::set_difference(undefined, defined, std::back_inserter(names));
+  for (const std::string &name : names)
+    if (!isRuntimeSymbol(name))
+      return brokenContract("object: generated code calls '", name, "', expected OpenMP entries only");
   return names;
 }
 

@@ -41,18 +41,22 @@ public:
   std::string llvmText() const;
   /// Assembly text in AT&T syntax. Changes the module; call it last.
   std::string assembly();
-  /// An ELF relocatable, position independent. Aborted, with the name, if it
-  /// calls anything outside runtimeSymbols(). Changes the module; call it last.
-  absl::StatusOr<std::string> object();
+  /// Position independent code: an ELF relocatable, or if `parts` is more than one an
+  /// archive of at most as many, which threads make side by side. Aborted, with the
+  /// name, if it calls anything outside runtimeSymbols(). Changes the module; call it
+  /// last.
+  absl::StatusOr<std::string> object(unsigned parts = 1);
 
 private:
   struct State;
+  absl::StatusOr<std::string> emitParts(unsigned count);
   explicit NativeModule(std::unique_ptr<State> state);
   std::unique_ptr<State> state;
 };
 
-/// The undefined symbols of `object`, sorted. Aborted, with the name, if one is
-/// outside runtimeSymbols(): what is called there could reach the cache.
-absl::StatusOr<std::vector<std::string>> checkUndefinedSymbols(const std::string &object);
+/// The symbols that `code`, an object or an archive, leaves undefined, sorted.
+/// Aborted, with the name, if one is outside runtimeSymbols(): what is called there
+/// could reach the cache.
+absl::StatusOr<std::vector<std::string>> checkUndefinedSymbols(const std::string &code);
 
 } // namespace graphc

@@ -33,7 +33,7 @@ static absl::StatusOr<std::shared_ptr<std::string>> temporaryFolder() {
   });
 }
 
-absl::StatusOr<std::string> linkSharedObject(const std::string &object, const std::string &name) {
+absl::StatusOr<std::string> linkSharedObject(const std::string &code, const std::string &name) {
   absl::StatusOr<std::string> linker = findLinker();
   if (!linker.ok())
     return linker.status();
@@ -42,19 +42,19 @@ absl::StatusOr<std::string> linkSharedObject(const std::string &object, const st
   absl::StatusOr<std::shared_ptr<std::string>> folder = temporaryFolder();
   if (!folder.ok())
     return folder.status();
-  const std::string input = **folder + "/graphc.o", output = **folder + "/graphc.so", log = **folder + "/log";
-  if (absl::Status status = writeFileAtomically(input, {object}); !status.ok())
+  const std::string input = **folder + "/graphc.a", output = **folder + "/graphc.so", log = **folder + "/log";
+  if (absl::Status status = writeFileAtomically(input, {code}); !status.ok())
     return status;
   const llvm::StringRef arguments[] = {*linker, "-shared",  "-z",   "defs",     "-z",       "now", "-z", "relro",
-                                       "-soname", name, "-o", output, input, GRAPHC_OMP};
+                                       "-soname", name, "-o", output, "--whole-archive", input, "--no-whole-archive", GRAPHC_OMP};
   std::string message;
-  const int code = llvm::sys::ExecuteAndWait(*linker, arguments, /*Env=*/std::nullopt,
+  const int exit = llvm::sys::ExecuteAndWait(*linker, arguments, /*Env=*/std::nullopt,
                                              /*Redirects=*/{llvm::StringRef(), llvm::StringRef(log), llvm::StringRef(log)},
                                              /*SecondsToWait=*/0, /*MemoryLimit=*/0, &message);
-  if (code != 0) {
+  if (exit != 0) {
     if (absl::StatusOr<std::string> text = readFile(log); text.ok())
       message += *text;
-    return absl::InternalError(concat(*linker, " failed with code ", code, ": ", message));
+    return absl::InternalError(concat(*linker, " failed with code ", exit, ": ", message));
   }
   return readFile(output);
 }

@@ -6,9 +6,9 @@
 
 namespace graphc {
 
-/// The bytes of a shared object made of `object`, called `name` ("model.so").
+/// The bytes of a shared object made of `code`, an object or an archive, called `name` ("model.so").
 /// It needs libomp and nothing else. NotFound, with the remedy, if there is no
 /// ld.lld beside LLVM or on PATH; Internal if it fails.
-absl::StatusOr<std::string> linkSharedObject(const std::string &object, const std::string &name);
+absl::StatusOr<std::string> linkSharedObject(const std::string &code, const std::string &name);
 
 } // namespace graphc

@@ -33,6 +33,10 @@ using namespace mlir;
 
 namespace graphc {
 
+/// Parts of the code that are made side by side; not the number of cores, on which
+/// what is written must not depend.
+static constexpr unsigned kCodeParts = 4;
+
 /// One run of the flow.
 class Compilation {
 public:
@@ -249,7 +253,7 @@ std::string Compilation::cacheKey() {
   std::string kernels;
   llvm::raw_string_ostream stream(kernels);
   module->print(stream);
-  return CompileCache::key(kernels, result->program, options.optimize);
+  return CompileCache::key(kernels, result->program, options.optimize, options.wholeObject);
 }
 
 bool Compilation::takeCached(const std::string &key) {
@@ -328,7 +332,7 @@ absl::Status Compilation::generateCode() {
     result->output = (*native)->assembly();
     return absl::OkStatus();
   }
-  absl::StatusOr<std::string> object = (*native)->object();
+  absl::StatusOr<std::string> object = (*native)->object(options.wholeObject ? 1 : kCodeParts);
   if (!object.ok())
     return object.status();
   result->output = *std::move(object);

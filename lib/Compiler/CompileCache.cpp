@@ -90,10 +90,10 @@ static const std::string &compilerIdentity() {
   return identity;
 }
 
-std::string CompileCache::key(std::string_view kernels, const Program &program, unsigned optimize) {
+std::string CompileCache::key(std::string_view kernels, const Program &program, unsigned optimize, bool wholeObject) {
   if (compilerIdentity().empty())
     return {};
-  return digest({compilerIdentity(), concat(optimize), programText(program), kernels});
+  return digest({compilerIdentity(), concat(optimize, wholeObject ? " whole" : ""), programText(program), kernels});
 }
 
 static nlohmann::json factsToJson(const Facts &facts) {

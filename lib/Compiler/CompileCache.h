@@ -15,7 +15,7 @@ namespace graphc {
 
 /// What a hit brings back: the rest of a compilation behind its kernels.
 struct CachedCode {
-  std::string object;    ///< An ELF relocatable.
+  std::string object;    ///< An ELF relocatable, or an archive of several.
   Program program;       ///< With scratch on the stack.
   CheckedLevels checked; ///< Vector, translated, optimised and symbols.
 };
@@ -31,7 +31,7 @@ public:
   /// code depends on (the target is part of the program): 64 digits. Empty if this
   /// build of graphc cannot be told from another (it was linked without a build ID),
   /// and nothing may be cached.
-  static std::string key(std::string_view kernels, const Program &program, unsigned optimize);
+  static std::string key(std::string_view kernels, const Program &program, unsigned optimize, bool wholeObject);
 
   /// The code under `key`; nothing if there is none, if it is damaged, or if someone
   /// other than this user could have written it.

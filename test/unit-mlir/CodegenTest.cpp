@@ -2,6 +2,7 @@
 // of running machine code.
 #include "Codegen/Jit.h"
 #include "Codegen/NativeModule.h"
+#include "Codegen/ObjectParts.h"
 #include "Codegen/SharedObject.h"
 #include "Support/File.h"
 #include "passes/cpu/Passes.h"
@@ -91,11 +92,11 @@ protected:
     return std::move(*native);
   }
 
-  /// The step's object for `target`, optimised.
-  std::string object(const Target &target, const std::string &manifest = "") {
+  /// The step's code for `target`, optimised, in at most `parts` parts.
+  std::string object(const Target &target, const std::string &manifest = "", unsigned parts = 1) {
     auto native = translate(kStep, target, manifest);
     native->optimize(1);
-    auto bytes = native->object();
+    auto bytes = native->object(parts);
     EXPECT_TRUE(bytes.ok()) << bytes.status();
     return *bytes;
   }
@@ -119,11 +120,8 @@ std::pair<std::vector<float>, std::vector<uint16_t>> call(EntryPoint entry, int6
   return {y, scales};
 }
 
-TEST_P(Codegen, RunsTheSameInProcessAndFromASharedObject) {
-  const Target &target = *findTarget(GetParam());
-  if (!missingFeatures(target).empty())
-    GTEST_SKIP() << "this host does not run " << target.name;
-  const std::string bytes = object(target, "the manifest");
+/// Runs `bytes`, code of kStep for `target`, in both ways.
+void runInProcessAndFromASharedObject(const std::string &bytes, const Target &target) {
   auto linked = linkInProcess(bytes);
   ASSERT_TRUE(linked.ok()) << linked.status();
   auto [y, scales] = call(linked->prefill, 2);
@@ -145,6 +143,26 @@ TEST_P(Codegen, RunsTheSameInProcessAndFromASharedObject) {
   EXPECT_STREQ(static_cast<const char *>(dlsym(library, kManifestSymbol)), "the manifest");
   EXPECT_EQ(dlsym(library, "doubled"), nullptr) << "blocks are not exported";
   dlclose(library);
+}
+
+TEST_P(Codegen, RunsTheSameInProcessAndFromASharedObject) {
+  const Target &target = *findTarget(GetParam());
+  if (!missingFeatures(target).empty())
+    GTEST_SKIP() << "this host does not run " << target.name;
+  runInProcessAndFromASharedObject(object(target, "the manifest"), target);
+}
+
+TEST_F(Codegen, RunsTheSameInParts) {
+  const Target &target = nativeTarget();
+  const std::string whole = object(target, "the manifest"), two = object(target, "the manifest", 2), many = object(target, "the manifest", 99);
+  EXPECT_EQ(objectsIn(whole)->size(), 1u);
+  EXPECT_EQ(objectsIn(two)->size(), 2u);
+  EXPECT_EQ(objectsIn(many)->size(), 4u) << "a function at least in each: the steps, a parallel region, and the block";
+  for (const std::string &bytes : {two, many}) {
+    EXPECT_EQ(*checkUndefinedSymbols(bytes), *checkUndefinedSymbols(whole));
+    runInProcessAndFromASharedObject(bytes, target);
+  }
+  EXPECT_EQ(many, object(target, "the manifest", 99)) << "parts are the same each time";
 }
 
 TEST_P(Codegen, KeepsTheAddressSpaceOfCacheMemory) {
@@ -175,6 +193,7 @@ TEST_F(Codegen, RefusesCallsOutsideTheAllowList) {
       memref.store %e, %x[%c0] : memref<1xf32>
       return
     })mlir", nativeTarget());
+  EXPECT_EQ(native->object(2).status().message(), "contract: object: generated code calls 'expf', expected OpenMP entries only");
   EXPECT_EQ(native->object().status().message(), "contract: object: generated code calls 'expf', expected OpenMP entries only");
 }
 
@@ -184,6 +203,7 @@ TEST_F(Codegen, EmitsTheSameObjectEachTime) {
 
 TEST_F(Codegen, RefusesDamagedObjects) {
   EXPECT_FALSE(linkInProcess("not an object").ok());
+  EXPECT_FALSE(linkInProcess("!<arch>\nnot an archive").ok());
   EXPECT_FALSE(linkSharedObject("not an object", "x.so").ok());
 }
 

@@ -50,6 +50,7 @@ absl::Status CompileCommand::chooseStage() {
     return invalidArgument("option '--json' needs --plan");
   if ((emit == "so" || emit == "obj") && output.empty())
     return invalidArgument("option '--emit=", emit, "' needs -o FILE, or -o - for standard output");
+  flags.compile.wholeObject = emit == "obj";
   flags.compile.stage = plan ? Stage::Vector : emit.empty() || isShared() ? Stage::Object : *parseStage(emit);
   return absl::OkStatus();
 }
