@@ -1,6 +1,7 @@
 // Executables from a shared object or from memory. Whatever can be checked is
 // checked before any of the code runs.
 #include "Runtime/Code.h"
+#include "Runtime/Cores.h"
 #include "Runtime/Memory.h"
 #include "Support/MappedFile.h"
 #include "Support/Message.h"

@@ -4,9 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
-#include <sched.h>
 #include <sys/mman.h>
-#include <thread>
 
 namespace graphc {
 
@@ -45,14 +43,6 @@ uint64_t Layout::place(uint64_t bytes) {
   const uint64_t offset = end;
   end = (offset + bytes + kAlignment - 1) / kAlignment * kAlignment;
   return offset;
-}
-
-int64_t availableCores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-    return CPU_COUNT(&set);
-  return std::max(1u, std::thread::hardware_concurrency()); // above 1024 cores
 }
 
 } // namespace graphc

@@ -47,7 +47,4 @@ private:
   uint64_t end = 0;
 };
 
-/// Cores that this process may run on; at least 1.
-int64_t availableCores();
-
 } // namespace graphc

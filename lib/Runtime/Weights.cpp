@@ -1,3 +1,4 @@
+#include "Runtime/Cores.h"
 #include "Runtime/Weights.h"
 #include "Support/Message.h"
 

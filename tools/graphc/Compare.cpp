@@ -60,7 +60,7 @@ absl::Status CompareCommand::execute() {
   comparison.decoderPrompts = generation.decoderTokens;
   comparison.newTokens = generation.newTokens;
   comparison.sessionLength = generation.sessionLength;
-  comparison.threads = generation.threads;
+  comparison.threads = generation.usefulThreads();
   absl::StatusOr<Comparison> result = [&]() -> absl::StatusOr<Comparison> {
     Progress progress(concat("comparing ", path));
     if (path != "-")

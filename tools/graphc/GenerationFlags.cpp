@@ -2,6 +2,7 @@
 #include "GenerationFlags.h"
 
 #include "CompileFlags.h"
+#include "Runtime/Cores.h"
 #include "Support/File.h"
 #include "Support/Message.h"
 #include "Support/Npy.h"
@@ -76,7 +77,7 @@ void GenerationFlags::addPrompts(Options &options) {
   options.text("--tokens-file", "FILE", tokensFile, "token ids of a sequence a line; '-': standard input");
   options.integer("-n --max-new-tokens", "N", 0, newTokens, concat("new tokens of each sequence (default ", newTokens, ")"));
   options.text("--weights", "DIR", weights, "folder of the safetensors files and tokenizer.json\n(default: the folder that MODEL is or lies in)");
-  options.integer("-t --threads", "N", 1, threads, "threads (default: all cores)");
+  options.integer("-t --threads", "N", 1, threads, "threads (default, and the most that run: all cores that this\nprocess may use)");
   options.integer("--session-length", "N", 1, sessionLength, "most tokens of a sequence; ropes of type dynamic and longrope\ndepend on it (default: prompt and new tokens)");
 }
 
@@ -179,6 +180,15 @@ absl::StatusOr<std::vector<std::vector<int32_t>>> GenerationFlags::prompts(const
       return absl::FailedPreconditionError(concat("file '", tokensFile, "' must have a line of token ids, got none"));
   }
   return result;
+}
+
+int64_t GenerationFlags::usefulThreads() const {
+  const int64_t cores = availableCores();
+  if (threads <= cores)
+    return threads;
+  const char *noun = cores == 1 ? " core" : " cores";
+  std::fputs(concat("note: this process may use ", cores, noun, ", so ", cores, " instead of ", threads, " threads run\n").c_str(), stderr);
+  return cores;
 }
 
 std::string weightsFolder(const std::string &given, const std::string &model) {

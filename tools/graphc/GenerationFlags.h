@@ -38,6 +38,10 @@ struct GenerationFlags {
   /// The outputs that the files to be written take; none if no file is.
   std::vector<std::string> neededOutputs() const;
 
+  /// The threads asked for (0: the default), but no more than there are cores, which a
+  /// note on standard error then says: threads of a step wait for each other several
+  /// times a layer, so one without a core holds up all.
+  int64_t usefulThreads() const;
   /// True if one of the ways of giving prompts was used.
   bool hasPrompts() const { return hasText() || !tokens.empty() || !tokensFile.empty(); }
   /// True if prompts are text.

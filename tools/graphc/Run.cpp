@@ -103,7 +103,7 @@ absl::StatusOr<SessionOptions> RunCommand::session(const Program &program, const
                                                    const Prompts &decoderPrompts) const {
   SessionOptions options;
   options.batch = prompts.size();
-  options.threads = generation.threads;
+  options.threads = generation.usefulThreads();
   int64_t needed = longest(decoderPrompts) + generation.newTokens, source = longest(prompts);
   options.stateRows = 0;
   for (const std::vector<int32_t> &prompt : decoderPrompts)

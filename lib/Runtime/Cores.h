@@ -1,0 +1,18 @@
+// How many threads are of use: the default of every session.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace graphc {
+
+/// Cores that this process may use: those of its affinity, and no more than the
+/// quotas of its control groups pay for; at least 1.
+int64_t availableCores();
+
+/// Cores that the CPU quotas (cgroup v2, cpu.max) of `group` and of the groups around
+/// it pay for, a part of a core counted as one; INT64_MAX without a quota. `root` is
+/// the mounted hierarchy, `group` a path in it that begins with '/'.
+int64_t quotaCores(const std::string &root, std::string group);
+
+} // namespace graphc
