@@ -118,7 +118,7 @@ TEST(Benchmark, reportsRatesWithTheirRatios) {
   EXPECT_EQ(keysOf(report["compile"]["phases"]),
             (Keys{"load", "layer", "kernel", "cpu", "lowering", "translate", "optimize", "emit"}));
   EXPECT_EQ(keysOf(report["start"]["first_token"]), (Keys{"prompt", "threads", "cold_seconds", "warm_seconds"}));
-  EXPECT_EQ(keysOf(report["memory"]), (Keys{"peak_resident_bytes", "private_bytes", "planned_private_bytes", "huge_page_bytes", "plan"}));
+  EXPECT_EQ(keysOf(report["memory"]), (Keys{"peak_resident_bytes", "private_bytes", "compiled_private_bytes", "planned_private_bytes", "huge_page_bytes", "plan"}));
   EXPECT_EQ(report["model"]["parameters"], 2 * (kLayer + 2 * 32) + 32 + 2 * kHead);
 
   ASSERT_EQ(report["runs"].size(), 2 * 2 * (2 + 2u));

@@ -4,6 +4,7 @@
 // timed: tokens are drawn before, and nothing is sampled from the logits.
 #include "tools/bench/Benchmark.h"
 
+#include "Runtime/Cores.h"
 #include "Support/File.h"
 #include "Support/Message.h"
 #include "tools/bench/KernelTimes.h"
@@ -61,6 +62,8 @@ private:
   /// Times the kernels of the steps of `runs`.
   absl::Status profile(std::span<const Measurement> runs);
   SessionOptions options(int64_t threads, int64_t batch) const;
+  /// Anonymous memory, without the calibration's buffer.
+  uint64_t privateBytes() const;
   void sampleMemory(const MemoryPlan &memoryPlan);
 
   const CompiledModel &compiled;
@@ -108,6 +111,7 @@ absl::Status Runner::open(const std::string &folder) {
   if (!executable.ok())
     return executable.status();
   result.linkSeconds = since(start);
+  result.memory.compiledBytes = privateBytes();
   // Impossible sessions are refused before gigabytes are written for them.
   for (int64_t batch : plan.batches)
     if (absl::StatusOr<uint64_t> bytes = (*executable)->planBytes(options(plan.threads[0], batch)); !bytes.ok())
@@ -266,12 +270,16 @@ absl::Status Runner::profile(std::span<const Measurement> runs) {
   return absl::OkStatus();
 }
 
+uint64_t Runner::privateBytes() const {
+  const uint64_t anonymous = kilobytes("/proc/self/status", "RssAnon:");
+  return anonymous - std::min(anonymous, calibration.bufferBytes());
+}
+
 void Runner::sampleMemory(const MemoryPlan &memoryPlan) {
   MemoryUse &memory = result.memory;
   memory.plan = memoryPlan;
   memory.resident = kilobytes("/proc/self/status", "VmHWM:");
-  const uint64_t anonymous = kilobytes("/proc/self/status", "RssAnon:");
-  memory.privateBytes = anonymous - std::min(anonymous, calibration.bufferBytes());
+  memory.privateBytes = privateBytes();
   memory.hugeAnonymous = kilobytes("/proc/self/smaps_rollup", "AnonHugePages:");
   memory.hugeFile = kilobytes("/proc/self/smaps_rollup", "FilePmdMapped:");
 }

@@ -58,6 +58,7 @@ struct FirstToken {
 struct MemoryUse {
   uint64_t resident = 0;    ///< The peak so far, pages of mapped files included.
   uint64_t privateBytes = 0;///< Anonymous memory now, without the calibration's buffer.
+  uint64_t compiledBytes = 0; ///< The same when the code was there and no weight: what the compiler leaves.
   uint64_t hugeAnonymous = 0, hugeFile = 0; ///< In huge pages: of all anonymous memory, of mapped files.
   MemoryPlan plan;
 };

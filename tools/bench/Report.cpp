@@ -1,6 +1,7 @@
 // Both forms are made of the same numbers; the table shows medians only.
 #include "tools/bench/Report.h"
 
+#include "Runtime/Cores.h"
 #include "Support/File.h"
 #include "Support/Message.h"
 #include "tools/bench/Numbers.h"
@@ -197,6 +198,7 @@ ordered_json reportJson(const Subject &subject, const CompiledModel &compiled, c
           {"memory",
            {{"peak_resident_bytes", benchmark.memory.resident},
             {"private_bytes", benchmark.memory.privateBytes},
+            {"compiled_private_bytes", benchmark.memory.compiledBytes},
             {"planned_private_bytes", plannedPrivate(benchmark.memory.plan)},
             {"huge_page_bytes", {{"anonymous", benchmark.memory.hugeAnonymous}, {"files", benchmark.memory.hugeFile}}},
             {"plan", benchmark.memory.plan.json()}}}};
@@ -228,7 +230,8 @@ std::string reportText(const Subject &subject, const CompiledModel &compiled, co
   }
   text += profilesText(benchmark);
   const MemoryUse &memory = benchmark.memory;
-  text += concat("\nmemory    private ", mebibytes(double(memory.privateBytes)), ", planned ", mebibytes(double(plannedPrivate(memory.plan))),
+  text += concat("\nmemory    private ", mebibytes(double(memory.privateBytes)), " (", mebibytes(double(memory.compiledBytes)),
+                 " behind the compiler), planned ", mebibytes(double(plannedPrivate(memory.plan))),
                  " (cache ", mebibytes(double(memory.plan.cache)), ", workspace ", mebibytes(double(memory.plan.workspace)),
                  "); weights in place ", mebibytes(double(memory.plan.weightsMapped)), "; peak resident ",
                  mebibytes(double(memory.resident)), ", calibration included\n");
