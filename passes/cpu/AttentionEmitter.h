@@ -62,6 +62,8 @@ protected:
   Span spanOf(Value token, Value sequence);
   Piece pieceOf(Value token, Value sequence, Value tile, Value tileRow);
   void append(Value sequence, Value head, Value first, Value last);
+  void appendAll();
+  void forEachBlock(int64_t tokens, llvm::function_ref<void(Value, Value, Value, Value)> body);
 
   // Sums.
   Sums scratchSums(int64_t rows);
@@ -111,6 +113,10 @@ private:
 
 /// A token at a time, over tiles that stay in cache for a block of tokens.
 void emitAttentionByBlocks(const AttentionForm &form, const Target &target);
+/// A strip of tokens and heads at a time, by tiles of bf16.
+void emitAttentionByTiles(const AttentionForm &form, const Target &target);
+/// Whether the target has tiles and they can do all that the form asks for.
+bool usesTiles(const AttentionForm &form, const Target &target);
 /// One token a sequence, its keys dealt out in segments.
 void emitAttentionBySegments(const AttentionForm &form, const Target &target);
 

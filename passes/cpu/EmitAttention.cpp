@@ -6,9 +6,7 @@
 #include "passes/cpu/Emitters.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/OpenMP/OpenMPDialect.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
 using namespace graphc;
@@ -27,7 +25,6 @@ public:
   void emit();
 
 private:
-  void forEachItem(Value thread, Value threads, bool byBlocks, llvm::function_ref<void(Value, Value, Value)> body);
   void forEachPiece(Value sequence, Value first, Value last, llvm::function_ref<void(const Piece &, Value)> body);
   void attend(Value sequence, Value head, Value first, Value last);
   void endSegment(const Piece &piece, Value sequence, Value slot, Value tile);
@@ -41,43 +38,16 @@ private:
 };
 
 void AttentionByBlocks::emit() {
-  auto function = op.operation->getParentOfType<func::FuncOp>();
-  Value thread = function.getArgument(0), threads = function.getArgument(1);
-  if (op.getKey()) {
-    forEachItem(thread, threads, /*byBlocks=*/false, [&](Value sequence, Value head, Value) {
-      Value next = e.add(sequence, 1);
-      append(sequence, head, e.loadIndex(op.getStarts(), sequence), e.loadIndex(op.getStarts(), next));
-    });
-    if (op.getQuery())
-      omp::BarrierOp::create(e.b, e.loc);
-  }
+  if (op.getKey())
+    appendAll();
   if (op.getQuery()) {
+    if (op.getKey())
+      omp::BarrierOp::create(e.b, e.loc);
     segment = scratchSums(tokensAtOnce);
     whole = scratchSums(tokensAtOnce);
-    forEachItem(thread, threads, /*byBlocks=*/true, [&](Value sequence, Value head, Value block) {
-      Value end = e.loadIndex(op.getStarts(), e.add(sequence, 1));
-      Value first = e.add(e.loadIndex(op.getStarts(), sequence), e.mul(block, tokensAtOnce));
-      attend(sequence, head, first, e.min(e.add(first, tokensAtOnce), end));
-    });
+    forEachBlock(tokensAtOnce, [&](Value sequence, Value head, Value first, Value last) { attend(sequence, head, first, last); });
   }
   op.operation->erase();
-}
-
-/// Calls `body(sequence, head, block)` for this thread's share of all items,
-/// dealt out in turn over the whole batch.
-void AttentionByBlocks::forEachItem(Value thread, Value threads, bool byBlocks,
-                                    llvm::function_ref<void(Value, Value, Value)> body) {
-  Value batch = e.sub(e.dim(op.getStarts(), 0), 1);
-  e.loop(e.index(0), batch, e.index(1), ValueRange{thread}, [&](Value sequence, ValueRange carried) -> SmallVector<Value> {
-    Value first = carried[0]; // item of this sequence that is ours
-    Value tokens = e.sub(e.loadIndex(op.getStarts(), e.add(sequence, 1)), e.loadIndex(op.getStarts(), sequence));
-    Value blocks = byBlocks ? e.ceilDiv(tokens, tokensAtOnce) : e.min(tokens, e.index(1));
-    Value items = e.mul(blocks, kvHeads);
-    e.loop(first, items, threads, [&](Value item) { body(sequence, e.rem(item, kvHeads), e.div(item, kvHeads)); });
-    // Where the turn stands when the next sequence begins: (first - items) mod threads.
-    Value behind = arith::RemUIOp::create(e.b, e.loc, items, threads);
-    return {arith::RemUIOp::create(e.b, e.loc, e.sub(e.add(first, threads), behind), threads)};
-  });
 }
 
 /// Calls `body(piece, tile)` for each tile of the rows that tokens [first, last) see
@@ -143,10 +113,19 @@ void kernel::emitAttentionByBlocks(const AttentionForm &form, const Target &targ
   AttentionByBlocks(form, target).emit();
 }
 
-void graphc::kernel::emitCachedAttention(CachedAttentionOp op, const Target &target) {
-  (op.getScratch().empty() ? emitAttentionByBlocks : emitAttentionBySegments)(AttentionForm(op), target);
+/// The form for many tokens of each sequence.
+static void emitPrefill(const AttentionForm &form, const Target &target) {
+  (usesTiles(form, target) ? emitAttentionByTiles : emitAttentionByBlocks)(form, target);
 }
 
-void graphc::kernel::emitAttention(AttentionOp op, const Target &target) { emitAttentionByBlocks(AttentionForm(op), target); }
+void graphc::kernel::emitCachedAttention(CachedAttentionOp op, const Target &target) {
+  if (!op.getScratch().empty())
+    return emitAttentionBySegments(AttentionForm(op), target);
+  (op.getPhase() == Phase::Prefill ? emitPrefill : emitAttentionByBlocks)(AttentionForm(op), target);
+}
+
+void graphc::kernel::emitAttention(AttentionOp op, const Target &target) {
+  (op.getPhase() == Phase::Prefill ? emitPrefill : emitAttentionByBlocks)(AttentionForm(op), target);
+}
 
 void graphc::kernel::emitCacheStore(CacheStoreOp op, const Target &target) { emitAttentionByBlocks(AttentionForm(op), target); }

@@ -10,11 +10,10 @@
 // pairs and their sum (one rounding each).
 #include "passes/cpu/Emitters.h"
 #include "passes/cpu/MatmulRows.h"
+#include "passes/cpu/TileEmitter.h"
 #include "passes/cpu/TileTable.h"
 
-#include "mlir/Dialect/AMX/AMXDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace graphc::kernel;
@@ -25,51 +24,14 @@ namespace {
 /// up to 15 before it when N is no multiple of 16.
 constexpr int64_t kBefore = kTileRows;
 
-/// 16 vectors of 16 elements of 32 bits, transposed.
-SmallVector<Value> transpose(VectorEmitter &e, SmallVector<Value> rows) {
-  SmallVector<int64_t> low32, high32, low64, high64, even, odd;
-  for (int64_t lane = 0; lane < 16; lane += 4) {
-    low32.append({lane, 16 + lane, lane + 1, 17 + lane});
-    high32.append({lane + 2, 18 + lane, lane + 3, 19 + lane});
-    low64.append({lane, lane + 1, 16 + lane, 17 + lane});
-    high64.append({lane + 2, lane + 3, 18 + lane, 19 + lane});
-  }
-  for (int64_t from : {0, 16})
-    for (int64_t lane : {0, 8})
-      for (int64_t i = 0; i < 4; ++i)
-        even.push_back(from + lane + i), odd.push_back(from + lane + 4 + i);
-  SmallVector<Value> next(16);
-  for (int64_t i = 0; i < 16; i += 2) {
-    next[i] = e.shuffle(rows[i], rows[i + 1], low32);
-    next[i + 1] = e.shuffle(rows[i], rows[i + 1], high32);
-  }
-  for (int64_t i = 0; i < 16; i += 4) // rows[i + c]: column c of each four, of rows i .. i + 3
-    for (int64_t half : {0, 1}) {
-      rows[i + 2 * half] = e.shuffle(next[i + half], next[i + half + 2], low64);
-      rows[i + 2 * half + 1] = e.shuffle(next[i + half], next[i + half + 2], high64);
-    }
-  for (int64_t c = 0; c < 4; ++c)
-    for (int64_t half : {0, 8}) {
-      next[half + c] = e.shuffle(rows[half + c], rows[half + c + 4], even);
-      next[half + c + 4] = e.shuffle(rows[half + c], rows[half + c + 4], odd);
-    }
-  for (int64_t c = 0; c < 8; ++c) {
-    rows[c] = e.shuffle(next[c], next[c + 8], even);
-    rows[c + 8] = e.shuffle(next[c], next[c + 8], odd);
-  }
-  return rows;
-}
-
 class TileMatmulEmitter {
 public:
-  TileMatmulEmitter(MatmulOp op, const graphc::Target &target) : op(op), e(op, target), x(op.getX()), kernel(op.getKernel()) {
+  TileMatmulEmitter(MatmulOp op, const graphc::Target &target) : op(op), e(op, target), ops(e), x(op.getX()), kernel(op.getKernel()) {
     auto type = cast<MemRefType>(kernel.getType());
     n = type.getShape()[0];
     k = type.getShape()[1];
     steps = k / kTileDepth;
     block = std::min<int64_t>(tileBlock(k), llvm::alignTo(n, kUnit));
-    operand = amx::TileType::get({kTileRows, kTileDepth}, e.b.getBF16Type());
-    sum = amx::TileType::get({kTileRows, kTileRows}, e.b.getF32Type());
   }
 
   void emit() {
@@ -107,23 +69,13 @@ private:
   Value isAbove(Value a, Value b) { return arith::CmpIOp::create(e.b, e.loc, arith::CmpIPredicate::sgt, a, b); }
   Value isAbove(Value a, int64_t b) { return isAbove(a, e.index(b)); }
 
-  Value loadTile(Value memref, Value row, Value column) {
-    return amx::TileLoadOp::create(e.b, e.loc, operand, memref, ValueRange{row, column});
-  }
-  Value zeroTile() { return amx::TileZeroOp::create(e.b, e.loc, sum); }
-  Value multiply(Value a, Value b, Value sums) { return amx::TileMulFOp::create(e.b, e.loc, sum, a, b, sums); }
-
   /// Elements [at, at + 32) of 16 rows of a memref (.., K), as rows of pairs: packed[to + i, 2r
   /// + j] = memref[ids[r], at + 2i + j].
   void pack(Value memref, ArrayRef<Value> ids, Value at, Value packed, Value to) {
-    auto pairs = VectorType::get({kTileRows}, e.b.getI32Type());
-    auto elements = VectorType::get({kTileDepth}, e.b.getBF16Type());
     SmallVector<Value> rows;
     for (Value id : ids)
-      rows.push_back(vector::BitCastOp::create(e.b, e.loc, pairs, e.load(memref, {id, at}, kTileDepth)));
-    rows = transpose(e, std::move(rows));
-    for (int64_t i = 0; i < kTileRows; ++i)
-      e.store(vector::BitCastOp::create(e.b, e.loc, elements, rows[i]), packed, {e.add(to, i), e.index(0)});
+      rows.push_back(e.load(memref, {id, at}, kTileDepth));
+    ops.pack(rows, packed, to);
   }
 
   /// Ids of 16 rows from `first` on; those from `end` on repeat the last one.
@@ -171,18 +123,18 @@ private:
     Value width = e.sub(end, begin);
     e.loop(e.index(0), width, e.index(kUnit), [&](Value column) {
       Value left = e.mul(column, steps), right = e.add(left, steps * kTileRows);
-      SmallVector<Value> sums{zeroTile(), zeroTile(), zeroTile(), zeroTile()};
+      SmallVector<Value> sums{ops.zero(), ops.zero(), ops.zero(), ops.zero()};
       sums = e.loop(e.index(0), e.index(steps), e.index(1), sums, [&](Value step, ValueRange carried) -> SmallVector<Value> {
         Value at = e.mul(step, kTileDepth), from = e.mul(step, kTileRows);
-        Value top = loadTile(x, row, at), first = loadTile(panel, e.add(left, from), e.index(0));
-        Value topFirst = multiply(top, first, carried[0]);
-        Value second = loadTile(panel, e.add(right, from), e.index(0));
-        Value topSecond = multiply(top, second, carried[1]);
-        Value bottom = loadTile(x, e.add(row, kTileRows), at);
-        return {topFirst, topSecond, multiply(bottom, first, carried[2]), multiply(bottom, second, carried[3])};
+        Value top = ops.load(x, row, at), first = ops.load(panel, e.add(left, from), e.index(0));
+        Value topFirst = ops.multiply(top, first, carried[0]);
+        Value second = ops.load(panel, e.add(right, from), e.index(0));
+        Value topSecond = ops.multiply(top, second, carried[1]);
+        Value bottom = ops.load(x, e.add(row, kTileRows), at);
+        return {topFirst, topSecond, ops.multiply(bottom, first, carried[2]), ops.multiply(bottom, second, carried[3])};
       });
       for (int64_t i = 0; i < 4; ++i)
-        storeTile(sums[i], interior, e.index(i / 2 * kTileRows), e.add(column, kBefore + i % 2 * kTileRows));
+        ops.store(sums[i], interior, e.index(i / 2 * kTileRows), e.add(column, kBefore + i % 2 * kTileRows));
     });
     storeRows(e, op, interior, kBefore, row, e.index(2 * kTileRows), begin, end, n);
   }
@@ -194,7 +146,7 @@ private:
       Value first = firstColumn(column);
       SmallVector<Value> sums;
       for (int64_t tile = 0; tile < tiles; ++tile)
-        sums.push_back(zeroTile());
+        sums.push_back(ops.zero());
       sums = e.loop(e.index(0), e.index(steps), e.index(1), sums, [&](Value step, ValueRange carried) {
         Value at = e.mul(step, kTileDepth);
         if (k >= kLongDepth)
@@ -203,15 +155,15 @@ private:
         else
           prefetchNext(column, step);
         SmallVector<Value> next;
-        Value columns = loadTile(kernel, first, at);
+        Value columns = ops.load(kernel, first, at);
         for (int64_t tile = 0; tile < tiles; ++tile) {
-          Value rows = loadTile(packed, e.mul(e.add(step, tile * steps), kTileRows), e.index(0));
-          next.push_back(multiply(columns, rows, carried[tile]));
+          Value rows = ops.load(packed, e.mul(e.add(step, tile * steps), kTileRows), e.index(0));
+          next.push_back(ops.multiply(columns, rows, carried[tile]));
         }
         return next;
       });
       for (int64_t tile = 0; tile < tiles; ++tile)
-        storeTile(sums[tile], turned, offset(first), e.index(tile * kTileRows));
+        ops.store(sums[tile], turned, offset(first), e.index(tile * kTileRows));
     });
   }
 
@@ -223,7 +175,7 @@ private:
         SmallVector<Value> columns;
         for (int64_t c = 0; c < kTileRows; ++c)
           columns.push_back(e.load(turned, {e.add(from, c), row}, kTileRows));
-        for (auto [r, values] : llvm::enumerate(transpose(e, std::move(columns))))
+        for (auto [r, values] : llvm::enumerate(ops.transpose(std::move(columns))))
           e.store(values, interior, {e.add(row, int64_t(r)), from});
       });
     });
@@ -234,15 +186,11 @@ private:
   /// A column's place among the sums of the block.
   Value offset(Value column) { return e.add(e.sub(column, begin), kBefore); }
 
-  void storeTile(Value tile, Value memref, Value row, Value column) {
-    amx::TileStoreOp::create(e.b, e.loc, memref, ValueRange{row, column}, tile);
-  }
-
   MatmulOp op;
   VectorEmitter e;
+  TileEmitter ops;
   Value x, kernel; // (rows, K), (N, K)
   int64_t n, k, steps, block;
-  amx::TileType operand, sum;
   Value panel;      // (block / 16 * steps * 16, 32): columns of the block, packed
   Value packed;     // (4 * steps * 16, 32): rows, packed
   Value turned;     // (16 + block, 64): sums of packed rows

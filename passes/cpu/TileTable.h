@@ -4,6 +4,7 @@
 
 #include "graphc/IR/Kernel.h"
 #include "Support/Target.h"
+#include "passes/cpu/TileEmitter.h"
 
 namespace graphc::kernel {
 
@@ -11,8 +12,6 @@ namespace graphc::kernel {
 /// target, with cache blocks sized for its inner dimension.
 TileAttr tileOf(MatmulOp op, const Target &target);
 
-// Products by tiles of bf16: 16 rows by 32 elements of K, times as many columns.
-constexpr int64_t kTileRows = 16, kTileDepth = 32;
 /// Products of so few rows go to the dot instruction: they read their weights as
 /// fast as memory allows, which tiles do not quite.
 constexpr int64_t kDotRows = 2;

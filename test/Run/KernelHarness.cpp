@@ -161,6 +161,14 @@ CompiledKernels::CompiledKernels(const std::string &text, const Target &target,
   llvm::InitializeNativeTargetAsmPrinter();
   auto jit = llvm::cantFail(llvm::orc::LLJITBuilder().create());
   llvm::cantFail(jit->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(*object, "kernels")));
+  // Threads run in turn: there is nothing to wait for.
+  const std::pair<const char *, llvm::orc::ExecutorAddr> runtime[] = {
+      {"__kmpc_barrier", llvm::orc::ExecutorAddr::fromPtr(+[](void *, int32_t) {})},
+      {"__kmpc_global_thread_num", llvm::orc::ExecutorAddr::fromPtr(+[](void *) -> int32_t { return 0; })}};
+  llvm::orc::SymbolMap symbols;
+  for (auto [name, address] : runtime)
+    symbols[jit->mangleAndIntern(name)] = {address, llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
+  llvm::cantFail(jit->getMainJITDylib().define(llvm::orc::absoluteSymbols(std::move(symbols))));
   state = std::make_unique<State>(State{std::move(jit)});
 }
 
@@ -188,6 +196,7 @@ void CompiledKernels::run(const std::string &function, int threads,
     case 4: invoke(address, thread, threads, arguments.data(), std::make_index_sequence<4>()); break;
     case 5: invoke(address, thread, threads, arguments.data(), std::make_index_sequence<5>()); break;
     case 6: invoke(address, thread, threads, arguments.data(), std::make_index_sequence<6>()); break;
+    case 8: invoke(address, thread, threads, arguments.data(), std::make_index_sequence<8>()); break;
     case 10: invoke(address, thread, threads, arguments.data(), std::make_index_sequence<10>()); break;
     default: FAIL() << "no call with " << arguments.size() << " operands";
     }

@@ -70,7 +70,7 @@ public:
   ~CompiledKernels();
 
   explicit operator bool() const { return state != nullptr; }
-  /// Calls `function` once for each of `threads` threads, last thread first.
+  /// Calls `function` once for each of `threads` threads, last thread first; none waits at a barrier.
   /// `rows` replaces the number of rows of each operand of rank 2 that `byRows` marks.
   void run(const std::string &function, int threads, const std::vector<std::pair<Operand *, int64_t>> &operands) const;
 
