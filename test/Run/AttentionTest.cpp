@@ -1,4 +1,4 @@
-// Attention of many tokens on every target: within the reference's bounds whatever
+// Attention of many tokens, by tiles and by vectors: within the reference's bounds whatever
 // is seen (causal, window, ring, all rows of a source), bit by bit the same on any
 // number of threads, and independent of keys that a token does not see.
 #include "KernelHarness.h"
@@ -158,6 +158,13 @@ public:
 
 class Attention : public testing::TestWithParam<const Target *> {};
 
+/// Weaker targets share the form of those without tiles, and round slowly.
+std::vector<const Target *> targetsOfBf16() {
+  std::vector<const Target *> targets = hostTargets();
+  std::erase_if(targets, [](const Target *target) { return !target->bf16Dot; });
+  return targets;
+}
+
 } // namespace
 
 TEST_P(Attention, isWithinItsBounds) {
@@ -206,7 +213,8 @@ TEST_P(Attention, doesNotDependOnKeysThatATokenDoesNotSee) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, Attention, testing::ValuesIn(hostTargets()), [](const auto &info) {
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Attention);
+INSTANTIATE_TEST_SUITE_P(Targets, Attention, testing::ValuesIn(targetsOfBf16()), [](const auto &info) {
   std::string name(info.param->name);
   std::ranges::replace(name, '-', '_');
   return name;
