@@ -23,12 +23,13 @@ struct Shape {
 };
 
 /// Rows that each sequence of a batch had before, and its new tokens. Blocks end within the
-/// tokens, keys within a tile; a sequence may have one token, none, or nothing that it sees.
+/// tokens, keys within a tile; a sequence may have one token, none, or nothing that it sees. The
+/// last one fills the cache, which ends at an inaccessible page within a tile.
 struct Sequence {
   int64_t length, tokens;
 };
-constexpr Sequence kBatch[] = {{0, 70}, {77, 1}, {5, 0}, {110, 40}, {0, 3}};
-constexpr Sequence kSources[] = {{150, 5}, {64, 1}, {5, 0}, {0, 40}, {1, 3}};
+constexpr Sequence kBatch[] = {{0, 70}, {77, 1}, {5, 0}, {0, 3}, {110, 40}};
+constexpr Sequence kSources[] = {{64, 1}, {5, 0}, {0, 40}, {1, 3}, {150, 5}};
 /// Rows of a cache of all sequences.
 constexpr int64_t kCapacity = 150;
 
