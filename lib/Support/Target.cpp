@@ -25,6 +25,7 @@ bool hostHas(std::string_view feature) {
     return __builtin_cpu_supports(name);
   ASK("sse2") ASK("avx2") ASK("fma") ASK("f16c") ASK("bmi2") ASK("avx512f") ASK("avx512bw") ASK("avx512vl")
   ASK("avx512dq") ASK("avx512cd") ASK("avx512bf16")
+  ASK("avx512vbmi")
 #undef ASK
   if (feature == "amx-tile")
     return __builtin_cpu_supports("amx-tile") && mayUseTiles();
@@ -35,14 +36,14 @@ bool hostHas(std::string_view feature) {
 
 std::span<const Target> targets() {
   static const std::vector<Target> table = {
-      {"x86-64", "x86-64", "", {"sse2"}, 128, 16, false, false, false, false},
-      {"x86-64-v3", "x86-64-v3", "", {"avx2", "fma", "f16c", "bmi2"}, 256, 16, false, false, true, true},
+      {"x86-64", "x86-64", "", {"sse2"}, 128, 16, false, false, false, false, false},
+      {"x86-64-v3", "x86-64-v3", "", {"avx2", "fma", "f16c", "bmi2"}, 256, 16, false, false, false, true, true},
       {"x86-64-v4", "x86-64-v4", "-prefer-256-bit", {"avx2", "fma", "f16c", "bmi2", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd"},
-       512, 32, false, false, true, true},
+       512, 32, false, false, false, true, true},
       {"avx512_bf16", "x86-64-v4", "-prefer-256-bit,+avx512bf16", {"avx2", "fma", "f16c", "bmi2", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd", "avx512bf16"},
-       512, 32, true, false, true, true},
-      {"amx_bf16", "x86-64-v4", "-prefer-256-bit,+avx512bf16,+amx-tile,+amx-bf16", {"avx2", "fma", "f16c", "bmi2", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd", "avx512bf16", "amx-tile", "amx-bf16"},
-       512, 32, true, true, true, true},
+       512, 32, true, false, false, true, true},
+      {"amx_bf16", "x86-64-v4", "-prefer-256-bit,+avx512bf16,+avx512vbmi,+amx-tile,+amx-bf16", {"avx2", "fma", "f16c", "bmi2", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd", "avx512bf16", "avx512vbmi", "amx-tile", "amx-bf16"},
+       512, 32, true, true, true, true, true},
   };
   return table;
 }

@@ -19,6 +19,7 @@ struct Target {
   unsigned vectorRegisters;                    ///< 16 or 32.
   bool bf16Dot;                                ///< vdpbf16ps: pairs of bf16 into f32.
   bool bf16Tiles;                              ///< tdpbf16ps: tiles of 16 rows of pairs of bf16 into f32.
+  bool byteTables;                             ///< vpermi2b: looks 64 bytes up in a table of 128.
   bool f16Convert;                             ///< f16 <-> f32 in registers.
   bool fma;
   bool hasFloor() const { return vectorBits >= 256; } ///< Rounds down in registers (SSE4.1; x86-64 has it not).

@@ -17,12 +17,15 @@ using namespace graphc::kernel;
 
 //===-- Rows as vectors -----------------------------------------------------------===//
 
-/// Rows are read two vectors at a time. They come in pairs if they are bf16, or are
-/// rounded to it two vectors at once.
+/// Whether rows become bf16 before they are f32: tables give that for less.
+bool AttentionEmitter::widensByTables(Type element) const { return isa<Float8E4M3FNType>(element) && e.target.byteTables; }
+
+/// Rows are read two vectors at a time. They come in pairs if they are bf16 or become
+/// it exactly, or are rounded to it two vectors at once.
 SmallVector<AttentionEmitter::Chunk> AttentionEmitter::chunksOf(Value memory) const {
   Type element = getElementTypeOrSelf(memory.getType());
   const bool exact = holds(*layer::dtypeOf(compute), *layer::dtypeOf(element));
-  const bool paired = exact ? element.isBF16() : compute.isBF16() && e.target.bf16Dot;
+  const bool paired = exact ? element.isBF16() || widensByTables(element) : compute.isBF16() && e.target.bf16Dot;
   SmallVector<Chunk> chunks;
   for (int64_t column = 0; column < headDim; column += 2 * lanes) {
     const int64_t width = std::min(2 * lanes, headDim - column);
@@ -57,6 +60,13 @@ SmallVector<Value, 2> AttentionEmitter::load(Value memory, ValueRange at, const 
   SmallVector<Value, 4> from(at);
   from.back() = e.add(from.back(), chunk.column);
   Type element = getElementTypeOrSelf(memory.getType());
+  if (widensByTables(element)) { // 64 at once; the chunk that has the other half reads the same
+    const int64_t part = chunk.vectors * lanes, whole = headDim % (2 * part) ? part : 2 * part, first = chunk.column % whole;
+    from.back() = e.add(at.back(), chunk.column - first);
+    Value bytes = e.loadRaw(memory, from, std::min(whole, headDim - chunk.column + first), whole);
+    Value x = arith::ExtFOp::create(e.b, e.loc, VectorType::get({whole}, e.b.getBF16Type()), bytes);
+    return halves(vector::ExtractStridedSliceOp::create(e.b, e.loc, x, {first}, {part}, {1}), /*paired=*/true);
+  }
   Value x = e.loadRaw(memory, from, chunk.width, chunk.vectors * lanes);
   const bool exact = holds(*layer::dtypeOf(compute), *layer::dtypeOf(element));
   if (chunk.paired && element.isBF16())
@@ -133,13 +143,14 @@ void AttentionEmitter::fillBias(Value head) {
 
 //===-- One piece -------------------------------------------------------------------===//
 
-/// sums += the piece. `values` and `keys` are called while its scores, and its sums
-/// of values, are formed.
+/// sums += the piece. `values` are called while its scores are formed, `keys` while its
+/// sums of values are, both in the softmax: a processor has so many lines under way
+/// that fetches wait for each other unless they come evenly.
 void AttentionEmitter::add(const Piece &piece, Value sequence, Value head, const Sums &sums, Fetch values, Fetch keys) {
   for (Part part : parts()) {
     const bool first = part.first == 0;
     scores(piece, sequence, head, part, first ? values : nullptr);
-    softmax(piece, sequence, head, part, sums);
+    softmax(piece, sequence, head, part, sums, first ? values : nullptr, first ? keys : nullptr);
     accumulate(piece, sequence, head, part, sums, first ? keys : nullptr);
   }
 }
@@ -151,7 +162,7 @@ void AttentionEmitter::scores(const Piece &piece, Value sequence, Value head, Pa
   const SmallVector<Chunk> chunks = chunksOf(op.getKeys());
   auto four = [&](Value j, ArrayRef<Value> keys) {
     if (fetch)
-      fetch(j);
+      fetch(e.mul(e.div(j, kKeys), kKeys - 1), kKeys - 1);
     SmallVector<Value> sums(part.count * kKeys, e.splat(0));
     int64_t next = 0;
     for (const Chunk &chunk : chunks) {
@@ -240,7 +251,8 @@ Value AttentionEmitter::scaled(Value s, int64_t g, Value biasFrom, Value j) {
 /// floor(x): numerics A3, A4. Leaves the factor of the old sums in `rescale`. With
 /// scales of the values what it leaves in `score` are weights, while l sums
 /// probabilities (Q3). Heads go together, so that none waits for its own maximum.
-void AttentionEmitter::softmax(const Piece &piece, Value sequence, Value head, Part part, const Sums &sums) {
+void AttentionEmitter::softmax(const Piece &piece, Value sequence, Value head, Part part, const Sums &sums, Fetch values,
+                               Fetch keys) {
   Value count = piece.count, biasFrom = biasStart(piece);
   Value lowest = e.splat(-std::numeric_limits<float>::infinity());
   SmallVector<Value> start(part.count, lowest);
@@ -268,6 +280,11 @@ void AttentionEmitter::softmax(const Piece &piece, Value sequence, Value head, P
   start.assign(part.count, e.splat(0));
   SmallVector<Value> added = e.loop(e.index(0), count, e.index(lanes), start, [&](Value j, ValueRange carried) {
     SmallVector<Value> next;
+    constexpr int64_t kPart = kTile / kFetchedBetween;
+    if (values)
+      values(e.add(e.div(j, kPart), kTile - kFetchedBetween), lanes / kPart);
+    if (keys)
+      keys(e.div(j, kPart), lanes / kPart);
     Value left = e.sub(count, j), mask = e.maskBelow(left, lanes), scales;
     if (op.getValueScales())
       scales = scalesOf(op.getValueScales(), {sequence, head, e.add(piece.row, j)}, left, lanes);
@@ -319,7 +336,7 @@ void AttentionEmitter::accumulate(const Piece &piece, Value sequence, Value head
     SmallVector<Value> added = e.loop(e.index(0), whole, e.index(kKeys), start, [&](Value j, ValueRange carried) {
       SmallVector<Value> next(carried);
       if (fetch && done == 0)
-        fetch(j);
+        fetch(e.add(e.mul(e.div(j, kKeys), kKeys - 1), kFetchedBetween), kKeys - 1);
       for (int64_t u = 0; u < kKeys; ++u)
         addKey(e.add(j, u), next);
       return next;

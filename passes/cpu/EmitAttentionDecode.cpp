@@ -2,8 +2,8 @@
 // are cut into segments by their number alone; threads take equal shares of all
 // (sequence, kv head, segment) items, meet, and join each head's segments in
 // order. So few heads occupy many threads, and no result depends on their number.
-// While scores are formed the values of the same tile are fetched, and while
-// values are summed the keys of the next one: memory sees whole lines in order.
+// While scores are formed the values of the same tile are fetched, while values are
+// summed the keys of the next one, and some of both in the softmax between.
 #include "passes/cpu/AttentionEmitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -116,8 +116,8 @@ void AttentionBySegments::attend(Value sequence, Value head, Value segment) {
       fetch(op.getValueScales(), sequence, head, piece.row, kTile);
     add(
         piece, sequence, head, own,
-        [&](Value j) { fetch(op.getValues(), sequence, head, e.add(piece.row, j), kKeys); },
-        [&](Value j) { fetch(op.getKeys(), sequence, nextHead, e.add(nextRow, j), kKeys); });
+        [&](Value row, int64_t rows) { fetch(op.getValues(), sequence, head, e.add(piece.row, row), rows); },
+        [&](Value row, int64_t rows) { fetch(op.getKeys(), sequence, nextHead, e.add(nextRow, row), rows); });
   });
   const Sums out = partial(sequence, head, segment);
   clear(out);

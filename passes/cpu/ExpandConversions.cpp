@@ -8,6 +8,7 @@
 #include "Support/Target.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Builders.h"
@@ -150,6 +151,51 @@ Value f8E4M3FNThroughF16(Bits &e, Value x) {
   return f8E4M3FNWithNan(e, arith::MulFOp::create(e.b, e.loc, small, e.constantf(256)));
 }
 
+/// Two bytes for each of 128 magnitudes, of which a NaN stays one; the upper one takes
+/// the sign. Of 32 or 64 elements.
+Value f8E4M3FNToBf16ByTables(Bits &e, Value x) {
+  constexpr int64_t kBytes = 64;
+  auto type = VectorType::get({kBytes}, e.b.getI8Type());
+  SmallVector<int8_t> tables[2]; // lower bytes, upper bytes
+  for (uint64_t magnitude = 0; magnitude < 2 * kBytes; ++magnitude) {
+    llvm::APFloat value(llvm::APFloat::Float8E4M3FN(), llvm::APInt(8, magnitude));
+    bool losesInfo;
+    value.convert(llvm::APFloat::BFloat(), llvm::APFloat::rmNearestTiesToEven, &losesInfo);
+    const uint64_t bits = value.bitcastToAPInt().getZExtValue();
+    tables[0].push_back(int8_t(bits));
+    tables[1].push_back(int8_t(bits >> 8));
+  }
+  auto shuffle = [&](Value a, Value b, ArrayRef<int64_t> order) -> Value {
+    return vector::ShuffleOp::create(e.b, e.loc, a, b, order);
+  };
+  // Bytes are interleaved within lanes of 16, so lanes take eight of each half.
+  const int64_t count = cast<VectorType>(x.getType()).getDimSize(0);
+  SmallVector<int64_t> order, low, high;
+  for (int64_t lane = 0; lane < kBytes; lane += 16)
+    for (int64_t i = 0; i < 16; ++i) {
+      order.push_back((lane / 2 + i % 8 + i / 8 * kBytes / 2) % count);
+      low.push_back(lane + i / 2 + i % 2 * kBytes);
+      high.push_back(lane + 8 + i / 2 + i % 2 * kBytes);
+    }
+  Value bytes = shuffle(e.small(x), e.small(x), order);
+  auto lookUp = [&](ArrayRef<int8_t> table) -> Value {
+    Value halves[2];
+    for (int64_t i : {0, 1})
+      halves[i] = arith::ConstantOp::create(e.b, e.loc, DenseElementsAttr::get(type, table.slice(i * kBytes, kBytes)));
+    return LLVM::CallIntrinsicOp::create(e.b, e.loc, type, e.b.getStringAttr("llvm.x86.avx512.vpermi2var.qi.512"),
+                                         ValueRange{halves[0], bytes, halves[1]})
+        .getResult(0);
+  };
+  Value signs = arith::ConstantOp::create(e.b, e.loc, DenseElementsAttr::get(type, int8_t(-128)));
+  Value lower = lookUp(tables[0]), upper = e.either(lookUp(tables[1]), e.both(bytes, signs));
+  Value words = shuffle(lower, upper, low);
+  if (count == kBytes) {
+    SmallVector<int64_t> both = llvm::to_vector(llvm::seq<int64_t>(0, 2 * kBytes));
+    words = shuffle(words, shuffle(lower, upper, high), both);
+  }
+  return vector::BitCastOp::create(e.b, e.loc, e.like(e.b.getBF16Type()), words);
+}
+
 /// What tells the two 8-bit floats apart when f32 is rounded to them.
 struct F8Format {
   uint32_t fraction; ///< Explicit bits of the significand.
@@ -257,6 +303,8 @@ struct ExpandConversions : cpu::impl::ExpandConversionsBase<ExpandConversions> {
       expansion = f16ToF32;
     else if (from.isF32() && to.isF16() && !target.f16Convert)
       expansion = f32ToF16;
+    else if (isa<Float8E4M3FNType>(from) && to.isBF16() && target.byteTables)
+      expansion = f8E4M3FNToBf16ByTables;
     else if (isa<Float8E4M3FNType>(from) && to.isF32())
       expansion = target.f16Convert ? f8E4M3FNThroughF16 : f8E4M3FNToF32;
     else if (isa<Float8E5M2Type>(from) && to.isF32())

@@ -66,13 +66,14 @@ def ExpandConversions : Pass<"cpu-expand-conversions", "::mlir::ModuleOp"> {
   let description = [{
     f32 to bf16 without avx512_bf16, both ways of f16 without f16c, both ways of
     f8E4M3FN and f8E5M2 everywhere (widening through f16 where that has an
-    instruction); to nearest even, overflow to infinity (f8E4M3FN, which has
+    instruction, 32 or 64 of f8E4M3FN to bf16 by tables of bytes where the target
+    looks those up); to nearest even, overflow to infinity (f8E4M3FN, which has
     none: NaN), NaN to a quiet NaN, subnormals of the 8- and 16-bit types kept. Masked
     accesses to 16-bit elements become elements where there are no masks for
     them. What the target has is left alone.
   }];
   let options = [TargetOption<>];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect", "::mlir::vector::VectorDialect"];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect", "::mlir::memref::MemRefDialect", "::mlir::vector::VectorDialect"];
 }
 
 def ExpandFunctions : Pass<"cpu-expand-functions", "::mlir::ModuleOp"> {

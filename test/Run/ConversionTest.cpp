@@ -3,6 +3,11 @@
 // and at the special ones.
 #include "KernelHarness.h"
 
+#include "passes/cpu/VectorEmitter.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -70,6 +75,42 @@ TEST_P(Conversions, everyEightBitFloatIsWidenedExactly) {
           << info(dtype).name << " byte " << i % 256 << ": got " << actual << ", expected " << expected;
     }
     EXPECT_TRUE(y.canariesIntact());
+  }
+}
+
+/// 32 and 64 at once, as attention reads rows of a cache.
+TEST(ByteTables, everyF8E4M3FNIsWidenedExactly) {
+  const std::vector<const Target *> targets = hostTargets();
+  const auto target = std::ranges::find_if(targets, [](const Target *target) { return target->byteTables; });
+  if (target == targets.end())
+    GTEST_SKIP() << "no target of this host looks bytes up";
+  for (int64_t width : {32, 64}) {
+    const auto emit = [&](mlir::ModuleOp module) {
+      module->walk([&](kernel::ElementwiseOp op) {
+        kernel::VectorEmitter e(op, **target);
+        e.loop(e.index(0), e.index(kColumns / width * width), e.index(width), [&](mlir::Value column) {
+          mlir::Value x = e.load(op.getX(), {e.index(0), column}, width);
+          mlir::Value y = mlir::arith::ExtFOp::create(e.b, e.loc, mlir::VectorType::get({width}, e.b.getBF16Type()), x);
+          for (int64_t from = 0; from < width; from += e.lanes()) {
+            mlir::Value part = mlir::vector::ExtractStridedSliceOp::create(e.b, e.loc, y, {from}, {e.lanes()}, {1});
+            e.store(e.widen(part), op.getOuts()[0], {e.index(0), e.add(column, from)});
+          }
+        });
+        op.erase();
+      });
+    };
+    const CompiledKernels kernels(conversionText(DType::F8E4M3FN, DType::F32), **target, emit);
+    ASSERT_TRUE(kernels);
+    Operand x(DType::F8E4M3FN, 1, kColumns), y(DType::F32, 1, kColumns);
+    for (int64_t i = 0; i < kColumns; ++i)
+      x.begin()[i] = char(i);
+    kernels.run("convert", 1, {{&x, 1}, {&y, 1}});
+    for (int64_t i = 0; i < kColumns / width * width; ++i) {
+      const auto expected = float(x.get(0, i)), actual = float(y.get(0, i));
+      EXPECT_TRUE(std::isnan(expected) ? std::isnan(actual)
+                                       : std::bit_cast<uint32_t>(actual) == std::bit_cast<uint32_t>(expected))
+          << "byte " << i % 256 << " of " << width << " at once: got " << actual << ", expected " << expected;
+    }
   }
 }
 
