@@ -20,6 +20,7 @@ struct Shape {
   int64_t window = 0; ///< 0: none.
   bool causal = true; ///< Else the rows are a source's.
   int64_t heads() const { return kvHeads * group; }
+  bool hasScales() const { return byteSize(keys) == 1; } ///< All 1, of both sides.
 };
 
 /// Rows that each sequence of a batch had before, and its new tokens. Blocks end within the
@@ -42,11 +43,12 @@ std::string attentionText(const Shape &shape) {
            std::string(info(dtype).name) + ", " + std::to_string(cacheSpace(dtype)) + ">";
   };
   const std::string k = row(shape.keys), v = row(shape.values), ks = cache(shape.keys), vs = cache(shape.values);
+  const std::string scales = "memref<?x" + std::to_string(shape.kvHeads) + "x?xf32, " + std::to_string(kScaleSpace) + ">";
   return "func.func @prefill(%t: index, %n: index, %q: " + x + (shape.causal ? ", %k: " + k + ", %v: " + v : "") + ", %ks: " + ks +
-         ", %vs: " + vs + ", %s: " + ints + ", %l: " + ints + ", %y: " + x +
+         ", %vs: " + vs + (shape.hasScales() ? ", %a: " + scales + ", %b: " + scales : "") + ", %s: " + ints + ", %l: " + ints + ", %y: " + x +
          ") attributes {llvm.emit_c_interface} {\n  kernel.cached_attention ins(%q" +
          (shape.causal ? ", %k, %v : " + x + ", " + k + ", " + v : " : " + x) + ") cache(%ks, %vs at %s, %l : " + ks + ", " + vs + ", " +
-         ints + ", " + ints + ") outs(%y : " + x + ") {scale = 0.25" + (shape.causal ? ", causal" : "") +
+         ints + ", " + ints + ")" + (shape.hasScales() ? " key_scales(%a : " + scales + ") value_scales(%b : " + scales + ")" : "") + " outs(%y : " + x + ") {scale = 0.25" + (shape.causal ? ", causal" : "") +
          (shape.window ? ", ring, window = " + std::to_string(shape.window) + " : i64" : "") +
          ", phase = #kernel.phase<prefill>, layers = [\"a\"]}\n  return\n}\n";
 }
@@ -90,6 +92,14 @@ public:
             }
       caches.push_back(std::move(cache).shaped({count, shape.kvHeads, ring, shape.headDim}));
     }
+    std::vector<Operand> scales;
+    for (int side = 0; side < 2 && shape.hasScales(); ++side) {
+      Operand ones(DType::F32, count * shape.kvHeads, ring);
+      for (int64_t row = 0; row < ones.rows; ++row)
+        for (int64_t i = 0; i < ring; ++i)
+          ones.set(row, i, 1);
+      scales.push_back(std::move(ones).shaped({count, shape.kvHeads, ring}));
+    }
     for (int64_t s = 0; s <= count; ++s)
       at.set(0, s, double(starts[s]));
     for (int64_t s = 0; s < count; ++s)
@@ -97,7 +107,10 @@ public:
     std::vector<std::pair<Operand *, int64_t>> operands = {{&query, tokens}};
     if (shape.causal)
       operands.insert(operands.end(), {{&newKeys, tokens}, {&newValues, tokens}});
-    operands.insert(operands.end(), {{&caches[0], 0}, {&caches[1], 0}, {&at, count + 1}, {&lengths, count}, {&out, tokens}});
+    operands.insert(operands.end(), {{&caches[0], 0}, {&caches[1], 0}});
+    for (Operand &ones : scales)
+      operands.emplace_back(&ones, 0);
+    operands.insert(operands.end(), {{&at, count + 1}, {&lengths, count}, {&out, tokens}});
     for (int i = 0; i < 2; ++i)
       kernels.run("prefill", threads, operands);
     EXPECT_TRUE(out.canariesIntact() && caches[0].canariesIntact() && caches[1].canariesIntact());
@@ -173,7 +186,9 @@ TEST_P(Attention, isWithinItsBounds) {
   if (problems.empty())
     for (const Shape &shape : {Shape{2, 3, 64}, Shape{1, 1, 96, DType::F32, DType::F16},
                                Shape{2, 2, 32, DType::BF16, DType::BF16, /*window=*/40},
-                               Shape{1, 20, 128, DType::F16, DType::F32, /*window=*/0, /*causal=*/false}})
+                               Shape{1, 20, 128, DType::F16, DType::F32, /*window=*/0, /*causal=*/false},
+                               Shape{2, 3, 64, DType::F8E4M3FN, DType::F8E4M3FN, /*window=*/0, /*causal=*/false},
+                               Shape{1, 2, 80, DType::F8E4M3FN, DType::F8E5M2, /*window=*/0, /*causal=*/false}})
       problems.emplace_back(shape);
   for (Problem &problem : problems) {
     const Shape &shape = problem.shape;
