@@ -64,7 +64,7 @@ private:
         SmallVector<Value> sums(rows * cols, e.splat(0));
         storeInterior(column, rows, accumulate(row, rows, column, e.index(0), k, sums));
       });
-    storeRows(e, op, interior, /*offset=*/0, row, e.index(rows), begin, end, n);
+    storeRows(e, op, interior, {e.index(0), 0}, row, e.index(rows), begin, end, n);
   }
 
   /// K in passes of `depth`, so that the rows' part stays in L1 while the columns
@@ -193,11 +193,11 @@ void graphc::kernel::forRowTiles(VectorEmitter &e, Value rows, ArrayRef<int64_t>
   }
 }
 
-void graphc::kernel::storeRows(VectorEmitter &e, MatmulOp op, Value interior, int64_t offset, Value row, Value rows,
-                               Value begin, Value end, int64_t n) {
+void graphc::kernel::storeRows(VectorEmitter &e, MatmulOp op, Value interior, InteriorPlace place, Value row,
+                               Value rows, Value begin, Value end, int64_t n) {
   e.loop(e.index(0), rows, e.index(1), [&](Value r) {
     e.columns(begin, end, n, [&](Value column, int64_t count) {
-      Value value = e.load(interior, {r, e.add(e.sub(column, begin), offset)}, e.lanes());
+      Value value = e.load(interior, {e.add(place.row, r), e.add(e.sub(column, begin), place.column)}, e.lanes());
       e.epilogue(op, value, e.add(row, r), column, count);
     });
   });

@@ -1,6 +1,8 @@
 // Matrix products by tiles of bf16, with a kernel stored (N, K), in two forms. Many
 // rows: columns of the kernel are packed to pairs of K, a block of columns that
-// stays in L2 while all rows pass, and rows of x are loaded as they are. Few rows,
+// stays in L2 while all rows pass, and rows of x are loaded as they are. Tiles are
+// multiplied beside the vector units, so a step also does what those have to do: it
+// packs a part of the block to come, and stores a part of the sums before. Few rows,
 // alone or behind those: they are packed instead, the kernel is loaded as it is and
 // once, and sums are turned. Both forms multiply and add the same terms in
 // the same order, so an element's sum depends neither on the rows beside it nor on
@@ -31,11 +33,15 @@ public:
     n = type.getShape()[0];
     k = type.getShape()[1];
     steps = k / kTileDepth;
+    packsAhead = k <= kPackAheadDepth;
     block = std::min<int64_t>(tileBlock(k), llvm::alignTo(n, kUnit));
+    half = block * steps;
+    stored = std::max<int64_t>(llvm::bit_ceil(uint64_t(llvm::divideCeil(kUnit, steps))), 1);
   }
 
   void emit() {
-    panel = e.scratch({block / kTileRows * steps * kTileRows, kTileDepth}, e.b.getBF16Type());
+    panel = e.scratch({packsAhead ? 2 * half : half, kTileDepth}, e.b.getBF16Type());
+    waiting = e.scratch({2 * kUnit, kUnit});
     packed = e.scratch({kFewRows / kTileRows * steps * kTileRows, kTileDepth}, e.b.getBF16Type());
     turned = e.scratch({kBefore + block, kFewRows});
     interior = e.scratch({kFewRows, kBefore + block});
@@ -45,11 +51,18 @@ public:
     packRows(whole, rows, tiles);
     auto [first, last] = e.share(e.index(llvm::divideCeil(n, kUnit)));
     Value lo = e.mul(first, kUnit), hi = e.min(e.mul(last, kUnit), e.index(n));
-    e.loop(lo, hi, e.index(block), [&](Value column) {
+    if (packsAhead)
+      e.when(isMany, [&] { packAll(lo, e.min(e.add(lo, block), hi), e.index(0)); });
+    e.loop(lo, hi, e.index(block), ValueRange{e.index(0)}, [&](Value column, ValueRange at) -> SmallVector<Value> {
       begin = column;
       end = e.min(e.add(column, block), hi);
-      e.when(isMany, [&] { packColumns(); });
-      e.loop(e.index(0), whole, e.index(2 * kTileRows), [&](Value row) { emitWhole(row); });
+      Value other = packsAhead ? e.sub(e.index(half), at[0]) : at[0];
+      e.when(isMany, [&] {
+        if (!packsAhead)
+          packAll(begin, end, at[0]);
+        Columns next{end, packsAhead ? e.min(e.add(end, block), hi) : end, other};
+        emitWhole(whole, at[0], next);
+      });
       // Each number of tiles is code of its own: their sums are registers.
       int64_t below = 0;
       for (int64_t some : {1, 2, 4}) {
@@ -58,7 +71,8 @@ public:
         below = some;
       }
       turn(tiles);
-      storeRows(e, op, interior, kBefore, whole, rest, begin, end, n);
+      storeRows(e, op, interior, {e.index(0), kBefore}, whole, rest, begin, end, n);
+      return {other};
     });
   }
 
@@ -97,17 +111,26 @@ private:
     });
   }
 
-  /// Packs the block's columns; tiles behind the last column repeat it, and are not stored.
-  void packColumns() {
-    Value width = e.mul(e.ceilDiv(e.sub(end, begin), kUnit), kUnit);
-    e.loop(e.index(0), width, e.index(kTileRows), [&](Value column) {
-      Value first = e.add(begin, column), to = e.mul(column, steps);
-      SmallVector<Value> ids = idsFrom(first, e.index(n));
-      e.loop(e.index(0), e.index(steps), e.index(1), [&](Value step) {
-        prefetchNext(first, step);
-        pack(kernel, ids, e.mul(step, kTileDepth), panel, e.add(to, e.mul(step, kTileRows)));
-      });
-    });
+  /// Columns [begin, end) that are packed to the panel's rows from `at` on.
+  struct Columns {
+    Value begin, end, at;
+  };
+
+  /// Steps of 16 columns: how often packStep packs them.
+  Value packSteps(const Columns &columns) {
+    return e.mul(e.ceilDiv(e.sub(columns.end, columns.begin), kUnit), kUnit / kTileRows * steps);
+  }
+
+  /// Packs a step's 32 elements of 16 columns; tiles behind the last column repeat it, and are not stored.
+  void packStep(const Columns &columns, Value index) {
+    Value first = e.add(columns.begin, e.mul(e.div(index, steps), kTileRows)), step = e.rem(index, steps);
+    prefetchNext(first, step);
+    pack(kernel, idsFrom(first, e.index(n)), e.mul(step, kTileDepth), panel, e.add(columns.at, e.mul(index, kTileRows)));
+  }
+
+  void packAll(Value begin, Value end, Value at) {
+    Columns columns{begin, end, at};
+    e.loop(e.index(0), packSteps(columns), e.index(1), [&](Value index) { packStep(columns, index); });
   }
 
   /// Fetches a step's share of the 16 columns behind those from `column` on, in the order of memory.
@@ -118,25 +141,70 @@ private:
       e.prefetch(kernel, {column, e.add(next, offset)});
   }
 
-  /// 32 rows of x with the packed block.
-  void emitWhole(Value row) {
-    Value width = e.sub(end, begin);
-    e.loop(e.index(0), width, e.index(kUnit), [&](Value column) {
-      Value left = e.mul(column, steps), right = e.add(left, steps * kTileRows);
-      SmallVector<Value> sums{ops.zero(), ops.zero(), ops.zero(), ops.zero()};
-      sums = e.loop(e.index(0), e.index(steps), e.index(1), sums, [&](Value step, ValueRange carried) -> SmallVector<Value> {
-        Value at = e.mul(step, kTileDepth), from = e.mul(step, kTileRows);
-        Value top = ops.load(x, row, at), first = ops.load(panel, e.add(left, from), e.index(0));
-        Value topFirst = ops.multiply(top, first, carried[0]);
-        Value second = ops.load(panel, e.add(right, from), e.index(0));
-        Value topSecond = ops.multiply(top, second, carried[1]);
-        Value bottom = ops.load(x, e.add(row, kTileRows), at);
-        return {topFirst, topSecond, ops.multiply(bottom, first, carried[2]), ops.multiply(bottom, second, carried[3])};
+  /// Packed columns. The rows' elements are loaded again for each two tiles of columns, so
+  /// they stay in L1 if they fit there, and the columns pass beside it.
+  Value loadColumns(Value at) {
+    return k <= kResidentDepth ? ops.loadStreaming(panel, at, e.index(0)) : ops.load(panel, at, e.index(0));
+  }
+
+  /// Sums of 32 rows and 32 columns that are yet to be stored: `rows` of them, 32 or none, at
+  /// [row, column] of the result, in waiting[at ..].
+  struct Waiting {
+    Value rows, row, column, at;
+  };
+
+  void storeWaiting(const Waiting &sums, Value from, Value rows) {
+    Value last = e.min(e.add(sums.column, kUnit), end);
+    storeRows(e, op, waiting, {e.add(sums.at, from), 0}, e.add(sums.row, from), rows, sums.column, last, n);
+  }
+
+  /// Rows [0, whole) of x with the block packed at `at`, while `next` is packed: it is no wider and
+  /// there are 64 rows at least, so a product has no more to pack than it has steps.
+  void emitWhole(Value whole, Value at, const Columns &next) {
+    Value width = e.sub(end, begin), all = packSteps(next), none = e.index(0);
+    Value products = e.mul(e.div(whole, kUnit), e.ceilDiv(width, kUnit));
+    Value share = e.div(e.sub(e.add(all, products), 1), products); // steps of packing a product
+    SmallVector<Value> state{none, none, begin, none, none};       // Waiting, and how many steps are packed
+    state = e.loop(none, whole, e.index(kUnit), state, [&](Value row, ValueRange outer) {
+      return e.loop(none, width, e.index(kUnit), outer, [&](Value column, ValueRange carried) -> SmallVector<Value> {
+        const Waiting before{carried[0], carried[1], carried[2], carried[3]};
+        Value packed = carried[4], target = e.min(e.add(packed, share), all);
+        Value place = e.sub(e.index(kUnit), before.at);
+        multiplyWhole(row, e.add(at, e.mul(column, steps)), place, [&](Value step) {
+          Value done = e.mul(step, stored);
+          e.when(isAbove(before.rows, done), [&] { storeWaiting(before, done, e.index(stored)); });
+          e.when(isAbove(e.index(kUnit), done), [&] {
+            for (int64_t r = 0; r < stored; ++r)
+              e.prefetchEpilogue(op, e.add(row, e.add(done, r)), e.add(begin, column), kUnit);
+          });
+          if (!packsAhead)
+            return;
+          Value index = e.add(packed, step);
+          e.when(isAbove(target, index), [&] { packStep(next, index); });
+        });
+        return {e.index(kUnit), row, e.add(begin, column), place, target};
       });
-      for (int64_t i = 0; i < 4; ++i)
-        ops.store(sums[i], interior, e.index(i / 2 * kTileRows), e.add(column, kBefore + i % 2 * kTileRows));
     });
-    storeRows(e, op, interior, kBefore, row, e.index(2 * kTileRows), begin, end, n);
+    storeWaiting({state[0], state[1], state[2], state[3]}, none, state[0]);
+  }
+
+  /// waiting[place ..] = 32 rows of x from `row` on with the 32 columns packed at `left`; calls
+  /// `beside` in each step.
+  void multiplyWhole(Value row, Value left, Value place, llvm::function_ref<void(Value)> beside) {
+    Value right = e.add(left, steps * kTileRows);
+    SmallVector<Value> sums{ops.zero(), ops.zero(), ops.zero(), ops.zero()};
+    sums = e.loop(e.index(0), e.index(steps), e.index(1), sums, [&](Value step, ValueRange carried) -> SmallVector<Value> {
+      beside(step);
+      Value at = e.mul(step, kTileDepth), from = e.mul(step, kTileRows);
+      Value top = ops.load(x, row, at), first = loadColumns(e.add(left, from));
+      Value topFirst = ops.multiply(top, first, carried[0]);
+      Value second = loadColumns(e.add(right, from));
+      Value topSecond = ops.multiply(top, second, carried[1]);
+      Value bottom = ops.load(x, e.add(row, kTileRows), at);
+      return {topFirst, topSecond, ops.multiply(bottom, first, carried[2]), ops.multiply(bottom, second, carried[3])};
+    });
+    for (int64_t i = 0; i < 4; ++i)
+      ops.store(sums[i], waiting, e.add(place, i / 2 * kTileRows), e.index(i % 2 * kTileRows));
   }
 
   /// The packed rows, `tiles` tiles, with the block's columns as they are stored: sums
@@ -191,7 +259,11 @@ private:
   TileEmitter ops;
   Value x, kernel; // (rows, K), (N, K)
   int64_t n, k, steps, block;
-  Value panel;      // (block / 16 * steps * 16, 32): columns of the block, packed
+  bool packsAhead;  // the next block, while this one is multiplied
+  int64_t stored;   // rows that a step stores, of those before
+  int64_t half;     // rows of the panel that a block takes
+  Value panel;      // (half or 2 * half, 32): columns of a block or two, packed
+  Value waiting;    // (64, 32): sums of the last two products of whole tiles
   Value packed;     // (4 * steps * 16, 32): rows, packed
   Value turned;     // (16 + block, 64): sums of packed rows
   Value interior;   // (64, 16 + block): sums

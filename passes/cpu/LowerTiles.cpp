@@ -1,7 +1,9 @@
 // Tiles to LLVM's type of them, in operations and in the blocks that pass them on.
 // Upstream's conversions do either alone: that of vectors leaves blocks as they
-// are, that of blocks knows no tiles.
+// are, that of blocks knows no tiles. And loads that stream have an instruction of
+// their own, which upstream's dialect does not name.
 #include "passes/cpu/Passes.h"
+#include "passes/cpu/TileEmitter.h"
 
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/LLVMCommon/ConversionTarget.h"
@@ -38,7 +40,12 @@ struct LowerTiles : graphc::cpu::impl::LowerTilesBase<LowerTiles> {
     populateAMXLegalizeForLLVMExportPatterns(converter, patterns);
     cf::populateControlFlowToLLVMConversionPatterns(converter, patterns);
     if (failed(applyPartialConversion(functions, target, std::move(patterns))))
-      signalPassFailure();
+      return signalPassFailure();
+    for (Operation *function : functions)
+      function->walk([](LLVM::CallIntrinsicOp load) {
+        if (load->removeAttr(graphc::kernel::kStreams))
+          load.setIntrin("llvm.x86.tileloaddt164.internal");
+      });
   }
 };
 } // namespace

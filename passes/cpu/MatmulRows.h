@@ -11,9 +11,14 @@ bool usesDot(MatmulOp op, const Target &target);
 /// 1, greedily: calls `body(first row, height)` in a loop for each height.
 void forRowTiles(VectorEmitter &e, mlir::Value rows, llvm::ArrayRef<int64_t> tiles,
                  llvm::function_ref<void(mlir::Value, int64_t)> body);
+/// Where the first of some interior values stands.
+struct InteriorPlace {
+  mlir::Value row;
+  int64_t column;
+};
 /// Applies the epilogue to `rows` rows from `row` on, columns [begin, end) of n, whose
-/// interior values stand in interior[r, column - begin + offset].
-void storeRows(VectorEmitter &e, MatmulOp op, mlir::Value interior, int64_t offset, mlir::Value row, mlir::Value rows,
+/// interior values stand in interior[place.row + r, place.column + column - begin].
+void storeRows(VectorEmitter &e, MatmulOp op, mlir::Value interior, InteriorPlace place, mlir::Value row, mlir::Value rows,
                mlir::Value begin, mlir::Value end, int64_t n);
 /// The product by tiles of bf16 (usesTiles).
 void emitTileMatmul(MatmulOp op, const Target &target);

@@ -14,6 +14,12 @@ Value TileEmitter::load(Value memref, Value row, Value column) {
   return amx::TileLoadOp::create(e.b, e.loc, operand, memref, ValueRange{row, column});
 }
 
+Value TileEmitter::loadStreaming(Value memref, Value row, Value column) {
+  Value tile = load(memref, row, column);
+  tile.getDefiningOp()->setAttr(kStreams, e.b.getUnitAttr());
+  return tile;
+}
+
 Value TileEmitter::loadSums(Value memref, Value row, Value column) {
   return amx::TileLoadOp::create(e.b, e.loc, sums, memref, ValueRange{row, column});
 }

@@ -10,6 +10,8 @@ namespace graphc::kernel {
 
 // Operands of tiles: 16 rows by 32 elements of the depth, times as many columns.
 constexpr int64_t kTileRows = 16, kTileDepth = 32;
+/// On an amx.tile_load: by the instruction that keeps L1 for others.
+constexpr llvm::StringLiteral kStreams = "kernel.streams";
 
 class TileEmitter {
 public:
@@ -18,6 +20,8 @@ public:
 
   /// The operand, or the sums, at [row, column] of a memref in the default memory space.
   Value load(Value memref, Value row, Value column);
+  /// An operand that passes once while others return: it leaves theirs in L1.
+  Value loadStreaming(Value memref, Value row, Value column);
   Value loadSums(Value memref, Value row, Value column);
   Value zero();
   /// sums[m, n] + a[m, 2i + j] * b[i, 2n + j] over all i and j.

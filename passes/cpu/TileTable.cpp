@@ -54,7 +54,7 @@ const Entry kTable[] = {
 
 /// Most columns of a block: bounds the scratch of interior values.
 constexpr int64_t kMaxBlock = 256;
-/// Of the packed columns of a block, which stay in L2 with two blocks of rows.
+/// Of the packed columns, those being packed included, which stay in L2 with two blocks of rows.
 constexpr int64_t kTilePanelBytes = 1024 * KiB;
 
 } // namespace
@@ -66,7 +66,8 @@ bool kernel::usesTiles(MatmulOp op, const Target &target) {
 }
 
 int64_t kernel::tileBlock(int64_t depth) {
-  return std::clamp<int64_t>(kTilePanelBytes / (2 * depth) / (2 * kTileRows) * (2 * kTileRows), 2 * kTileRows, kMaxBlock);
+  const int64_t bytes = depth <= kPackAheadDepth ? kTilePanelBytes / 2 : kTilePanelBytes;
+  return std::clamp<int64_t>(bytes / (2 * depth) / (2 * kTileRows) * (2 * kTileRows), 2 * kTileRows, kMaxBlock);
 }
 
 TileAttr kernel::tileOf(MatmulOp op, const Target &target) {

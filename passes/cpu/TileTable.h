@@ -19,6 +19,11 @@ constexpr int64_t kDotRows = 2;
 /// of columns while this one is multiplied; rows as long as this, each by itself some
 /// steps ahead: 16 of them are too much to fetch that early.
 constexpr int64_t kLongDepth = 2048, kStepsAhead = 4;
+/// 32 rows as long as this fill the 48 KiB of L1; longer ones come from L2 each time.
+constexpr int64_t kResidentDepth = 768;
+/// Columns of such depth are packed while those before them are multiplied; two blocks of deeper
+/// ones leave no room in L2 for enough columns each.
+constexpr int64_t kPackAheadDepth = 1536;
 /// Whether more than kDotRows rows are multiplied by tiles.
 bool usesTiles(MatmulOp op, const Target &target);
 /// Columns of a block of such a product.

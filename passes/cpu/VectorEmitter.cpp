@@ -303,3 +303,15 @@ void VectorEmitter::storeNarrowBelow(Value value, Value memref, ValueRange at, V
 void VectorEmitter::prefetch(Value memref, ValueRange at) {
   memref::PrefetchOp::create(b, loc, memref, at, /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
 }
+
+void VectorEmitter::prefetchEpilogue(EpilogueKernel kernel, Value row, Value column, int64_t width) {
+  auto fetch = [&](Value memref, bool isWrite) {
+    auto type = cast<MemRefType>(memref.getType());
+    for (int64_t at = 0; type.getRank() == 2 && at < width; at += 64 * 8 / type.getElementTypeBitWidth())
+      memref::PrefetchOp::create(b, loc, memref, ValueRange{row, add(column, at)}, isWrite, /*localityHint=*/3, /*isDataCache=*/true);
+  };
+  for (Value memref : kernel.getFused())
+    fetch(memref, /*isWrite=*/false);
+  for (Value memref : kernel.getOuts())
+    fetch(memref, /*isWrite=*/true);
+}

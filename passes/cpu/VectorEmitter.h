@@ -124,6 +124,9 @@ public:
   void storeNarrowBelow(Value vector, Value memref, ValueRange at, Value count);
   /// Fetches the line of an element, which may lie outside, into L2 and L3.
   void prefetch(Value memref, ValueRange at);
+  /// Fetches the lines of elements [column, column + width) of a row into L1, of all that a kernel's
+  /// epilogue reads by rows and stores.
+  void prefetchEpilogue(EpilogueKernel kernel, Value row, Value column, int64_t width);
 
   /// The vector rounded once to the memref's type.
   Value narrowTo(Value vector, Value memref);

@@ -26,6 +26,20 @@ func.func @loop(%x: memref<?x64xbf16>, %y: memref<?x16xf32>, %from: index, %to: 
   return
 }
 
+// An operand that streams leaves those that return in L1.
+// CHECK-LABEL: func.func @streams
+// CHECK: llvm.call_intrinsic "llvm.x86.tileloadd64.internal"({{.*}}) : (
+// CHECK: llvm.call_intrinsic "llvm.x86.tileloaddt164.internal"({{.*}}) : (
+func.func @streams(%x: memref<16x32xbf16>, %y: memref<16x32xbf16>, %z: memref<16x16xf32>) {
+  %c0 = arith.constant 0 : index
+  %zero = amx.tile_zero : !amx.tile<16x16xf32>
+  %a = amx.tile_load %x[%c0, %c0] : memref<16x32xbf16> into !amx.tile<16x32xbf16>
+  %b = amx.tile_load %y[%c0, %c0] {kernel.streams} : memref<16x32xbf16> into !amx.tile<16x32xbf16>
+  %sum = amx.tile_mulf %a, %b, %zero : !amx.tile<16x32xbf16>, !amx.tile<16x32xbf16>, !amx.tile<16x16xf32>
+  amx.tile_store %z[%c0, %c0], %sum : memref<16x16xf32>, !amx.tile<16x16xf32>
+  return
+}
+
 // CHECK-LABEL: func.func @without
 // CHECK: cf.br
 func.func @without(%a: i1) -> i1 {
