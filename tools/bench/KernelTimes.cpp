@@ -112,12 +112,13 @@ absl::StatusOr<Profile> timeKernels(Sequences &sequences, const Work &work, cons
       sequences.reset();
     const std::vector<int32_t> ids = tokens.next(profile.tokens);
     std::ranges::fill(step, 0);
-    last = Clock::now();
-    absl::StatusOr<double> seconds = sequences.forward(ids, NewTokens::Logits::Last);
-    if (!seconds.ok())
-      return seconds.status();
-    steps.push_back(*seconds);
-    shares.push_back(std::reduce(step.begin(), step.end()) / *seconds);
+    const Clock::time_point begin = last = Clock::now();
+    if (auto done = sequences.forward(ids, NewTokens::Logits::Last); !done.ok())
+      return done.status();
+    // Of the same span as the kernels: what comes between here and the step's own clock is in both.
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    steps.push_back(seconds);
+    shares.push_back(std::reduce(step.begin(), step.end()) / seconds);
     for (size_t group = 0; group < step.size(); ++group)
       times[group].push_back(step[group]);
   }
