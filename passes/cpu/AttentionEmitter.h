@@ -67,7 +67,7 @@ protected:
   Piece pieceOf(Value token, Value sequence, Value tile, Value tileRow);
   void append(Value sequence, Value head, Value first, Value last);
   void appendAll();
-  void forEachBlock(int64_t tokens, llvm::function_ref<void(Value, Value, Value, Value)> body);
+  void forEachBlock(Value tokens, llvm::function_ref<void(Value, Value, Value, Value)> body);
 
   // Sums.
   Sums scratchSums(int64_t rows);

@@ -106,9 +106,9 @@ void AttentionEmitter::append(Value sequence, Value head, Value first, Value las
 }
 
 /// Calls `body(sequence, head, first, last)` for this thread's share of all blocks of
-/// `tokens` tokens of a kv head, dealt out in turn over the whole batch; a
-/// block of 0 tokens stands for all of a sequence.
-void AttentionEmitter::forEachBlock(int64_t tokens, llvm::function_ref<void(Value, Value, Value, Value)> body) {
+/// `tokens` tokens of a kv head, dealt out in turn over the whole batch; without
+/// `tokens` a block is all of a sequence.
+void AttentionEmitter::forEachBlock(Value tokens, llvm::function_ref<void(Value, Value, Value, Value)> body) {
   auto function = op.operation->getParentOfType<func::FuncOp>();
   Value thread = function.getArgument(0), threads = function.getArgument(1);
   Value batch = e.sub(e.dim(op.getStarts(), 0), 1);
@@ -116,10 +116,10 @@ void AttentionEmitter::forEachBlock(int64_t tokens, llvm::function_ref<void(Valu
     Value ours = carried[0]; // item of this sequence that is ours
     Value begin = e.loadIndex(op.getStarts(), sequence), end = e.loadIndex(op.getStarts(), e.add(sequence, 1));
     Value count = e.sub(end, begin);
-    Value blocks = tokens ? e.ceilDiv(count, tokens) : e.min(count, e.index(1));
+    Value blocks = tokens ? e.div(e.add(count, e.sub(tokens, 1)), tokens) : e.min(count, e.index(1));
     Value items = e.mul(blocks, kvHeads);
     e.loop(ours, items, threads, [&](Value item) {
-      Value first = e.add(begin, e.mul(e.div(item, kvHeads), tokens));
+      Value first = tokens ? e.add(begin, e.mul(e.div(item, kvHeads), tokens)) : begin;
       body(sequence, e.rem(item, kvHeads), first, tokens ? e.min(e.add(first, tokens), end) : end);
     });
     // Where the turn stands when the next sequence begins: (ours - items) mod threads.
@@ -129,5 +129,5 @@ void AttentionEmitter::forEachBlock(int64_t tokens, llvm::function_ref<void(Valu
 }
 
 void AttentionEmitter::appendAll() {
-  forEachBlock(0, [&](Value sequence, Value head, Value first, Value last) { append(sequence, head, first, last); });
+  forEachBlock(nullptr, [&](Value sequence, Value head, Value first, Value last) { append(sequence, head, first, last); });
 }

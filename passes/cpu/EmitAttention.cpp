@@ -45,7 +45,7 @@ void AttentionByBlocks::emit() {
       omp::BarrierOp::create(e.b, e.loc);
     segment = scratchSums(tokensAtOnce);
     whole = scratchSums(tokensAtOnce);
-    forEachBlock(tokensAtOnce, [&](Value sequence, Value head, Value first, Value last) { attend(sequence, head, first, last); });
+    forEachBlock(e.index(tokensAtOnce), [&](Value sequence, Value head, Value first, Value last) { attend(sequence, head, first, last); });
   }
   op.operation->erase();
 }

@@ -58,7 +58,7 @@ def EmitKernels : Pass<"cpu-emit-kernels", "::mlir::ModuleOp"> {
   let options = [TargetOption<>];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
     "::mlir::omp::OpenMPDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
-    "::mlir::x86vector::X86VectorDialect", "::mlir::amx::AMXDialect"];
+    "::mlir::x86vector::X86VectorDialect", "::mlir::amx::AMXDialect", "::mlir::LLVM::LLVMDialect"];
 }
 
 def ExpandConversions : Pass<"cpu-expand-conversions", "::mlir::ModuleOp"> {

@@ -5,6 +5,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -148,6 +149,12 @@ Value VectorEmitter::dotBf16(Value acc, Value x, Value y) {
   return x86vector::DotBF16Op::create(b, loc, acc.getType(), acc, x, y);
 }
 
+Value VectorEmitter::narrowTwo(Value low, Value high) {
+  return LLVM::CallIntrinsicOp::create(b, loc, VectorType::get({2 * lanes()}, b.getBF16Type()),
+                                       b.getStringAttr("llvm.x86.avx512bf16.cvtne2ps2bf16.512"), ValueRange{high, low})
+      .getResult(0);
+}
+
 Value VectorEmitter::roundThrough(Value x, Type type) {
   if (type.isF32())
     return x;
@@ -182,6 +189,17 @@ Value VectorEmitter::powerOfTwo(Value e) {
   Value bounded = arith::FPToSIOp::create(b, loc, integers, maxf(e, splat(-127)));
   Value bits = arith::ShLIOp::create(b, loc, arith::AddIOp::create(b, loc, bounded, whole(127)), whole(23));
   return vector::BitCastOp::create(b, loc, f32Vector(), bits);
+}
+
+Value VectorEmitter::timesPowerOfTwo(Value x, Value e) {
+  if (target.vectorBits < 512)
+    return mulf(x, powerOfTwo(e));
+  // vscalefps; x86vector.avx512.mask.scalef hands its operands on in another order than the intrinsic's.
+  Value all = arith::ConstantOp::create(b, loc, b.getI16IntegerAttr(-1));
+  Value byMxcsr = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(4));
+  return LLVM::CallIntrinsicOp::create(b, loc, x.getType(), b.getStringAttr("llvm.x86.avx512.mask.scalef.ps.512"),
+                                       ValueRange{x, e, x, all, byMxcsr})
+      .getResult(0);
 }
 
 /// Adds elements two apart within each four, then neighbours, then halves.

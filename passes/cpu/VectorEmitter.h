@@ -82,6 +82,8 @@ public:
   Value maskBelow(Value count, int64_t lanes);
   /// acc[i] + a[2i] * b[2i] + a[2i+1] * b[2i+1]; a, b of 2 * lanes() bf16 (target.bf16Dot).
   Value dotBf16(Value acc, Value a, Value b);
+  /// Lanes of low, then those of high, rounded to bf16; for targets with bf16Dot and 16 lanes.
+  Value narrowTwo(Value low, Value high);
   /// The value rounded to `type` and widened again; itself for f32.
   Value roundThrough(Value x, mlir::Type type);
   /// The same for 1 <= x <= 2, by a sum whose last place is that of `type` there.
@@ -90,6 +92,8 @@ public:
   Value exp2Fraction(Value f);
   /// 2^e for whole numbers e <= 127; 0 below -126.
   Value powerOfTwo(Value e);
+  /// x * 2^e for whole numbers e; 0, or what f32 has there, where that is below 2^-126.
+  Value timesPowerOfTwo(Value x, Value e);
   /// The sums of each vector's lanes, as a vector of sums.size() elements, a multiple
   /// of four. Each sum is the same tree, wherever its vector stands.
   Value horizontalSums(mlir::ArrayRef<Value> sums);
