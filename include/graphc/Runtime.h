@@ -38,7 +38,8 @@ struct SessionOptions {
   int64_t sourceCapacity = 0; ///< Tokens of a source, if the model has an encoder; default as the capacity's.
   int64_t chunk = 512;   ///< Most tokens in one call; longer prompts are cut, sources are not.
   int64_t threads = 0;   ///< Default: all cores that this process may use, by its affinity and its
-                         ///< quota. More of them slow each step, and so do sessions that run at once.
+                         ///< quota, shared with the steps of other sessions that run meanwhile. A
+                         ///< number is taken as it is; more than there are cores slow each step.
   int64_t logitRows = 0; ///< Most rows of logits that one forward returns; default: batch.
   int64_t stateRows = 0; ///< Most tokens in one forward, if the program has outputs other
                          ///< than logits; default: max(chunk, batch, sourceCapacity).

@@ -5,6 +5,7 @@
 #include "Support/File.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <sched.h>
 #include <thread>
@@ -38,5 +39,12 @@ int64_t availableCores() {
   const std::string group = groups->substr(own + 3, groups->find('\n', own) - own - 3);
   return std::min(cores, quotaCores("/sys/fs/cgroup", group));
 }
+
+namespace {
+std::atomic<int64_t> running = 0; ///< Steps, of all sessions.
+} // namespace
+
+CoreShare::CoreShare(int64_t cores) : cores(std::max<int64_t>(1, cores / ++running)) {}
+CoreShare::~CoreShare() { --running; }
 
 } // namespace graphc

@@ -15,4 +15,17 @@ int64_t availableCores();
 /// the mounted hierarchy, `group` a path in it that begins with '/'.
 int64_t quotaCores(const std::string &root, std::string group);
 
+/// A step's share of cores while it lives: steps of all sessions of this process that run
+/// at once divide them, so that together they have no more threads than there are cores.
+/// A step that began alone keeps what it has; the next ones of its session give way.
+class CoreShare {
+public:
+  /// Of `cores`, which a step has when it runs alone.
+  explicit CoreShare(int64_t cores);
+  ~CoreShare();
+  CoreShare(const CoreShare &) = delete;
+
+  const int64_t cores; ///< At least 1.
+};
+
 } // namespace graphc

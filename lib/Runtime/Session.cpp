@@ -2,6 +2,7 @@
 // stream into calls of at most `chunk` tokens. Nothing here allocates, and
 // nothing is written before everything has been checked.
 #include "Runtime/Code.h"
+#include "Runtime/Cores.h"
 #include "Runtime/ModelParts.h"
 #include "Runtime/SessionState.h"
 #include "Support/Message.h"
@@ -149,9 +150,16 @@ void Session::State::encode(std::span<const Source> sources) {
     *rowsDim = 0;
     for (const Output &output : outputs)
       setOutput(output, output.ofEncoder ? totalSourceTokens : 0);
-    model->parts->executable->code->encoder(pointers.data(), dims.data());
+    call(model->parts->executable->code->encoder);
     totalSourceTokens += tokens;
   }
+}
+
+void Session::State::call(EntryPoint entry) {
+  const CoreShare share(options.threads);
+  if (sharesCores)
+    *threadsDim = share.cores;
+  entry(pointers.data(), dims.data());
 }
 
 LogitsView Session::State::run(std::span<const NewTokens> tokens) {
@@ -164,7 +172,7 @@ LogitsView Session::State::run(std::span<const NewTokens> tokens) {
     *rowsDim = packed.rows;
     for (const Output &output : outputs)
       setOutput(output, output.ofEncoder ? 0 : output.ofTokens ? tokensDone : rowsDone);
-    (packed.isDecode ? code.decode : code.prefill)(pointers.data(), dims.data());
+    call(packed.isDecode ? code.decode : code.prefill);
     for (const Carried &carried : carries)
       std::swap(pointers[carried.before], pointers[carried.after]);
     for (int64_t s = 0; s < options.batch; ++s) {
@@ -204,6 +212,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::create(std::shared_ptr<const M
   auto state = std::make_unique<State>(std::move(model), program);
   if (absl::Status status = state->allocate(planRequest(options)); !status.ok())
     return status;
+  state->sharesCores = options.threads == 0;
   return std::unique_ptr<Session>(new Session(std::move(state)));
 }
 

@@ -112,7 +112,9 @@ absl::Status Session::State::allocate(PlanRequest request) {
       widenedLogits = reinterpret_cast<float *>(other.data() + places.widenedLogits);
   }
   for (size_t i = 0; i < dims.size(); ++i)
-    if (program.symbols[i] == "tokens")
+    if (program.symbols[i] == "threads")
+      threadsDim = &dims[i];
+    else if (program.symbols[i] == "tokens")
       tokensDim = &dims[i];
     else if (program.symbols[i] == "rows")
       rowsDim = &dims[i];

@@ -24,6 +24,8 @@ struct Session::State {
   absl::Status check(std::span<const NewTokens> tokens);
   absl::Status check(std::span<const Source> sources) const;
   void encode(std::span<const Source> sources);
+  /// Runs an entry: by default with its share of the cores.
+  void call(EntryPoint entry);
   LogitsView run(std::span<const NewTokens> tokens);
 
   // The cache between forwards (SessionCache.cpp).
@@ -45,7 +47,8 @@ struct Session::State {
   Memory other; ///< Workspace, rope tables, inputs, outputs.
   std::vector<void *> pointers; ///< (bindings), an argument of the entries.
   std::vector<int64_t> dims;    ///< (symbols), the other one.
-  int64_t *tokensDim = &unused, *rowsDim = &unused; ///< Of `dims`, where declared.
+  int64_t *threadsDim = &unused, *tokensDim = &unused, *rowsDim = &unused; ///< Of `dims`, where declared.
+  bool sharesCores = false;     ///< No number of threads was asked for.
   int64_t unused = 0;
 
   // Inputs of a call; the program may leave any of them out.

@@ -52,4 +52,17 @@ TEST_F(Quotas, thatCannotBeReadAreNone) {
 
 TEST(Cores, areAtLeastOne) { EXPECT_GE(availableCores(), 1); }
 
+TEST(CoreShare, dividesCoresAmongThoseThatLive) {
+  const CoreShare first(8);
+  EXPECT_EQ(first.cores, 8);
+  {
+    const CoreShare second(8), third(8);
+    EXPECT_EQ(second.cores, 4);
+    EXPECT_EQ(third.cores, 2);
+    EXPECT_EQ(CoreShare(2).cores, 1);
+  }
+  EXPECT_EQ(CoreShare(8).cores, 4);
+  EXPECT_EQ(CoreShare(1).cores, 1);
+}
+
 } // namespace graphc

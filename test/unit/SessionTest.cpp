@@ -1,5 +1,6 @@
 // Runtime/Session on the toy program: packing, chunks, rings, ragged batches,
 // and errors that leave the session as it was.
+#include "Runtime/Cores.h"
 #include "Runtime/SessionState.h"
 #include "ToyProgram.h"
 
@@ -46,6 +47,20 @@ TEST(Session, packsRaggedBatchesEndToEnd) {
   EXPECT_EQ(rowOf(logits, 1), toy::expected({5}));
   EXPECT_EQ(rowOf(logits, 2), toy::expected(third));
   EXPECT_EQ(Ints(session->lengths().begin(), session->lengths().end()), (Ints{3, 1, 0, 2}));
+}
+
+TEST(Session, sharesCoresByDefault) {
+  const Ints id = {1};
+  auto threadsOf = [&](const SessionOptions &options) {
+    auto session = makeSession(options);
+    EXPECT_TRUE(session->forward(std::vector<NewTokens>{{0, id}}).ok());
+    return toy::calls().back().threads;
+  };
+  EXPECT_EQ(threadsOf({.capacity = 20}), availableCores());
+  EXPECT_EQ(threadsOf({.capacity = 20, .threads = 4}), 4);
+  const CoreShare other(availableCores()); // a step of another session
+  EXPECT_EQ(threadsOf({.capacity = 20}), std::max<int64_t>(1, availableCores() / 2));
+  EXPECT_EQ(threadsOf({.capacity = 20, .threads = 4}), 4);
 }
 
 TEST(Session, leavesFinishedSequencesOut) {

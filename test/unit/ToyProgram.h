@@ -67,6 +67,7 @@ inline Program program() {
 struct Call {
   bool isDecode;
   std::vector<int32_t> ids, positions, starts, lengths, rowIds;
+  int64_t threads;
 };
 inline std::vector<Call> &calls() {
   static std::vector<Call> seen;
@@ -87,7 +88,7 @@ template <bool isDecode> void entry(void *const *pointers, const int64_t *dims) 
   };
   calls().push_back({isDecode, copy(Ids, dims[Tokens]), copy(Positions, dims[Tokens]),
                      copy(Starts, dims[Batch] + 1), copy(Lengths, dims[Batch]),
-                     copy(RowIds, dims[Rows])});
+                     copy(RowIds, dims[Rows]), dims[Threads]});
   auto *keys = static_cast<uint16_t *>(pointers[Keys]);
   const auto *hook = static_cast<const Hook *>(pointers[TraceAt]);
   std::vector<int64_t> sequenceOf(static_cast<size_t>(dims[Tokens]));

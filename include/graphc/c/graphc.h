@@ -24,7 +24,7 @@ typedef struct {
   int64_t capacity; /* Tokens of a sequence; min(the model's longest, 4096). */
   int64_t source_capacity; /* The same of a source, if the model has an encoder. */
   int64_t chunk;    /* Most tokens in one call; 512. */
-  int64_t threads;  /* All cores that the process may use. */
+  int64_t threads;  /* All cores that the process may use, shared among sessions that run at once. */
 } graphc_session_options;
 
 typedef struct {
