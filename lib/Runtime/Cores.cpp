@@ -44,7 +44,8 @@ namespace {
 std::atomic<int64_t> running = 0; ///< Steps, of all sessions.
 } // namespace
 
-CoreShare::CoreShare(int64_t cores) : cores(std::max<int64_t>(1, cores / ++running)) {}
-CoreShare::~CoreShare() { --running; }
+CoreShare::CoreShare(int64_t cores, int64_t &together)
+    : together(together), begun(++running), cores(std::max<int64_t>(1, cores / std::max(begun, together))) {}
+CoreShare::~CoreShare() { together = std::max(begun, running--); }
 
 } // namespace graphc

@@ -20,11 +20,18 @@ int64_t quotaCores(const std::string &root, std::string group);
 /// A step that began alone keeps what it has; the next ones of its session give way.
 class CoreShare {
 public:
-  /// Of `cores`, which a step has when it runs alone.
-  explicit CoreShare(int64_t cores);
+  /// Of `cores`, which a step has when it runs alone. `together`, of its session: how many
+  /// steps ran as the last one began or ended, at first 1; set again when this one ends. The
+  /// moment between two steps of another session would not do: it looks as if that had ended.
+  CoreShare(int64_t cores, int64_t &together);
   ~CoreShare();
   CoreShare(const CoreShare &) = delete;
 
+private:
+  int64_t &together;
+  const int64_t begun; ///< Steps that run as this one begins, with it.
+
+public:
   const int64_t cores; ///< At least 1.
 };
 

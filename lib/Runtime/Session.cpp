@@ -156,7 +156,7 @@ void Session::State::encode(std::span<const Source> sources) {
 }
 
 void Session::State::call(EntryPoint entry) {
-  const CoreShare share(options.threads);
+  const CoreShare share(options.threads, stepsTogether);
   if (sharesCores)
     *threadsDim = share.cores;
   entry(pointers.data(), dims.data());

@@ -49,6 +49,7 @@ struct Session::State {
   std::vector<int64_t> dims;    ///< (symbols), the other one.
   int64_t *threadsDim = &unused, *tokensDim = &unused, *rowsDim = &unused; ///< Of `dims`, where declared.
   bool sharesCores = false;     ///< No number of threads was asked for.
+  int64_t stepsTogether = 1;    ///< Of all sessions, as the last call began or ended.
   int64_t unused = 0;
 
   // Inputs of a call; the program may leave any of them out.

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <gtest/gtest.h>
+#include <memory>
 
 namespace graphc {
 
@@ -52,17 +53,35 @@ TEST_F(Quotas, thatCannotBeReadAreNone) {
 
 TEST(Cores, areAtLeastOne) { EXPECT_GE(availableCores(), 1); }
 
-TEST(CoreShare, dividesCoresAmongThoseThatLive) {
-  const CoreShare first(8);
-  EXPECT_EQ(first.cores, 8);
+TEST(CoreShare, dividesCoresAmongStepsThatRunAtOnce) {
+  int64_t a = 1, b = 1, c = 1;
+  EXPECT_EQ(CoreShare(8, a).cores, 8);
   {
-    const CoreShare second(8), third(8);
-    EXPECT_EQ(second.cores, 4);
-    EXPECT_EQ(third.cores, 2);
-    EXPECT_EQ(CoreShare(2).cores, 1);
+    const CoreShare first(8, a);
+    EXPECT_EQ(first.cores, 8);
+    {
+      const CoreShare second(8, b), third(8, c);
+      EXPECT_EQ(second.cores, 4);
+      EXPECT_EQ(third.cores, 2);
+    }
+    EXPECT_EQ(CoreShare(1, b).cores, 1);
   }
-  EXPECT_EQ(CoreShare(8).cores, 4);
-  EXPECT_EQ(CoreShare(1).cores, 1);
+  EXPECT_EQ(a, 1); // the others were gone by then
+}
+
+TEST(CoreShare, remembersWhoRanBeside) {
+  int64_t a = 1, b = 1;
+  {
+    const CoreShare other(8, b);
+    EXPECT_EQ(CoreShare(8, a).cores, 4);
+  }
+  EXPECT_EQ(CoreShare(8, a).cores, 4); // the other may be between two steps
+  EXPECT_EQ(CoreShare(8, a).cores, 8); // it is not
+  auto other = std::make_unique<CoreShare>(8, b);
+  auto last = std::make_unique<CoreShare>(8, a);
+  other.reset();
+  last.reset();
+  EXPECT_EQ(CoreShare(8, a).cores, 4);
 }
 
 } // namespace graphc

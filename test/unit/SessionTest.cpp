@@ -58,7 +58,8 @@ TEST(Session, sharesCoresByDefault) {
   };
   EXPECT_EQ(threadsOf({.capacity = 20}), availableCores());
   EXPECT_EQ(threadsOf({.capacity = 20, .threads = 4}), 4);
-  const CoreShare other(availableCores()); // a step of another session
+  int64_t together = 1;
+  const CoreShare other(availableCores(), together); // a step of another session
   EXPECT_EQ(threadsOf({.capacity = 20}), std::max<int64_t>(1, availableCores() / 2));
   EXPECT_EQ(threadsOf({.capacity = 20, .threads = 4}), 4);
 }
