@@ -92,11 +92,19 @@ private:
     ops.pack(rows, packed, to);
   }
 
-  /// Ids of 16 rows from `first` on; those from `end` on repeat the last one.
-  SmallVector<Value> idsFrom(Value first, Value end) {
+  /// Ids of 16 rows from `first` on.
+  SmallVector<Value> idsFrom(Value first) {
     SmallVector<Value> ids;
     for (int64_t i = 0; i < kTileRows; ++i)
-      ids.push_back(e.min(e.add(first, i), e.sub(end, 1)));
+      ids.push_back(e.add(first, i));
+    return ids;
+  }
+
+  /// Ids of 16 rows from `first` on; those from `end` on repeat the last one.
+  SmallVector<Value> idsFrom(Value first, Value end) {
+    SmallVector<Value> ids = idsFrom(first);
+    for (Value &id : ids)
+      id = e.min(id, e.sub(end, 1));
     return ids;
   }
 
@@ -125,7 +133,8 @@ private:
   void packStep(const Columns &columns, Value index) {
     Value first = e.add(columns.begin, e.mul(e.div(index, steps), kTileRows)), step = e.rem(index, steps);
     prefetchNext(first, step);
-    pack(kernel, idsFrom(first, e.index(n)), e.mul(step, kTileDepth), panel, e.add(columns.at, e.mul(index, kTileRows)));
+    pack(kernel, n % kUnit ? idsFrom(first, e.index(n)) : idsFrom(first), e.mul(step, kTileDepth), panel,
+         e.add(columns.at, e.mul(index, kTileRows)));
   }
 
   void packAll(Value begin, Value end, Value at) {
